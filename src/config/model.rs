@@ -1,0 +1,390 @@
+//! `latchd.toml`: every key with its meaning, unit and default. The reference page, the JSON schema and the
+//! annotated file are made from these comments.
+
+use schemars::JsonSchema;
+use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+/// The whole file.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// Where this device keeps and shows its things.
+    pub device: Device,
+    /// The service that judges the pictures.
+    pub smile: Smile,
+    /// Where pictures come from.
+    pub camera: Camera,
+    /// How pictures are taken and what is refused on the device.
+    pub capture: Capture,
+    /// The door and who may open it.
+    pub door: Door,
+    /// What repeated denials lead to.
+    pub lockout: Lockout,
+    /// The jobs that wait.
+    pub queue: Queue,
+    /// How long pictures are kept when their fate is open.
+    pub retention: Retention,
+    /// What is written to the journal.
+    pub log: Log,
+}
+
+/// Where this device keeps and shows its things.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Device {
+    /// Directory of the database. The daemon must be able to write it.
+    pub state_dir: PathBuf,
+    /// Directory of the control sockets.
+    pub run_dir: PathBuf,
+    /// File with 32 random bytes that seal pictures and people; made at first start when absent. A systemd credential named `device-key` wins.
+    pub device_key_file: PathBuf,
+}
+
+impl Default for Device {
+    fn default() -> Self {
+        Self {
+            state_dir: "/var/lib/latchd".into(),
+            run_dir: "/run/latchd".into(),
+            device_key_file: "/var/lib/latchd/device.key".into(),
+        }
+    }
+}
+
+/// The service that judges the pictures.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Smile {
+    /// Protocol: `v3` (one signed-token call) or `v1` (upload, then status).
+    pub api: Api,
+    /// `production`, or `sandbox`, which judges names and not faces and never opens a real door.
+    pub environment: Environment,
+    /// Another address than the service's own, https only: a gateway of the site or a stand-in.
+    pub base_url: Option<String>,
+    /// A file of PEM certificates to trust instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// The partner id as the portal shows it, leading zeros included.
+    pub partner_id: String,
+    /// File with the API key. A systemd credential named `smile-api-key` wins.
+    pub api_key_file: PathBuf,
+    /// https address that the service calls when a job is done; empty means the portal's default.
+    pub callback_url: Option<String>,
+    /// Free fields that come back with each result; not job_id, user_id or job_type.
+    pub partner_params: BTreeMap<String, String>,
+    /// Where the device stands; sent only when set.
+    pub geo: Option<Geo>,
+    /// Longest wait for a connection with TLS, in milliseconds (100 to 60000).
+    pub connect_timeout_ms: u32,
+    /// Longest time to send one request's body, in milliseconds (1000 to 600000).
+    pub send_timeout_ms: u32,
+    /// Longest wait for one answer, in milliseconds (1000 to 600000).
+    pub answer_timeout_ms: u32,
+    /// Pause between two looks at a job somebody waits for, in milliseconds (50 to 10000).
+    pub poll_interval_ms: u32,
+}
+
+impl Default for Smile {
+    fn default() -> Self {
+        Self {
+            api: Api::V3,
+            environment: Environment::Production,
+            base_url: None,
+            ca_file: None,
+            partner_id: String::new(),
+            api_key_file: "/etc/latchd/smile-api-key".into(),
+            callback_url: None,
+            partner_params: BTreeMap::new(),
+            geo: None,
+            connect_timeout_ms: 5_000,
+            send_timeout_ms: 20_000,
+            answer_timeout_ms: 20_000,
+            poll_interval_ms: 500,
+        }
+    }
+}
+
+/// The protocol's version.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Api {
+    /// REST v1: upload, PUT of a zip, job_status.
+    V1,
+    /// REST v3: one multipart call, status.
+    V3,
+}
+
+/// Which of the service's two worlds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Environment {
+    /// Real verdicts on faces.
+    Production,
+    /// Test identities; verdicts on names.
+    Sandbox,
+}
+
+/// Where the device stands.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Geo {
+    /// Degrees north, -90 to 90.
+    pub latitude: f64,
+    /// Degrees east, -180 to 180.
+    pub longitude: f64,
+    /// Metres above sea level.
+    #[serde(default)]
+    pub altitude: Option<f64>,
+}
+
+/// Where pictures come from.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Camera {
+    /// `v4l2`, or `file` for a machine without a camera.
+    pub source: CameraSource,
+    /// The V4L2 device node.
+    pub device: PathBuf,
+    /// Picture, directory of pictures or MJPEG file of the `file` source.
+    pub file: Option<PathBuf>,
+    /// What the `file` source does with its file.
+    pub mode: FileMode,
+    /// Wanted pixels in a row (160 to 4096).
+    pub width: u32,
+    /// Wanted rows (120 to 4096).
+    pub height: u32,
+    /// Wanted frames a second (1 to 120).
+    pub fps: u32,
+    /// No frame for this long is a fault, in milliseconds (100 to 30000).
+    pub frame_timeout_ms: u32,
+}
+
+impl Default for Camera {
+    fn default() -> Self {
+        Self {
+            source: CameraSource::V4l2,
+            device: "/dev/video0".into(),
+            file: None,
+            mode: FileMode::Plain,
+            width: 1280,
+            height: 720,
+            fps: 15,
+            frame_timeout_ms: 2_000,
+        }
+    }
+}
+
+/// Kind of camera.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum CameraSource {
+    /// A Video4Linux camera.
+    V4l2,
+    /// Files. A real line refuses it (door-rules 4).
+    File,
+}
+
+/// How the file source plays its file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum FileMode {
+    /// Frames as they are, over and over.
+    Plain,
+    /// One photograph, moved, scaled and relit from frame to frame, the same way each time.
+    StillWithSway,
+}
+
+/// How pictures are taken and what is refused on the device.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Capture {
+    /// Liveness pictures of a burst (6 to 8).
+    pub liveness_count: u32,
+    /// Least time between two liveness pictures, in milliseconds (350 to 2000).
+    pub liveness_interval_ms: u32,
+    /// Give up when a burst is not complete after this long, in milliseconds (5000 to 120000).
+    pub give_up_ms: u32,
+    /// Darkest mean luminance that is accepted (0 to 255).
+    pub luminance_min: u8,
+    /// Below this mean luminance the person is asked for more light (0 to 255).
+    pub luminance_hint: u8,
+    /// Least sharpness: variance of the Laplacian over the squared mean, of the picture at 160x160.
+    pub sharpness_min: f32,
+    /// Shortest side of a camera frame that is accepted, in pixels (160 to 2048).
+    pub side_min: u32,
+    /// JPEG quality of selfie and liveness pictures (60 to 95).
+    pub jpeg_quality: u8,
+}
+
+impl Default for Capture {
+    fn default() -> Self {
+        Self {
+            liveness_count: 8,
+            liveness_interval_ms: 350,
+            give_up_ms: 30_000,
+            luminance_min: 20,
+            luminance_hint: 50,
+            sharpness_min: 0.002,
+            side_min: 240,
+            jpeg_quality: 85,
+        }
+    }
+}
+
+/// The door and who may open it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Door {
+    /// The door's name, in events and in the journal (1 to 64 characters).
+    pub name: String,
+    /// Who may open: the people of this door's own list, or everybody the service knows.
+    pub who: Who,
+    /// The lock's own file, read for the checks and never written.
+    pub guard_config: PathBuf,
+    /// The lock's socket.
+    pub guard_socket: PathBuf,
+    /// How long the strike is released, in milliseconds (100 to 60000, within the guard's `pulse_max_ms`).
+    pub unlock_ms: u32,
+    /// How long after the last picture an approval may still open, in milliseconds (1000 to 30000, within the guard's `window_max_ms`).
+    pub window_ms: u32,
+    /// Whether the service's sandbox may move a real line: `never`, or `commissioning` while the installer stands there.
+    pub sandbox_unlock: SandboxUnlock,
+}
+
+impl Default for Door {
+    fn default() -> Self {
+        Self {
+            name: "door".into(),
+            who: Who::Listed,
+            guard_config: "/etc/latchd/guard.toml".into(),
+            guard_socket: "/run/latchd-guard/guard.sock".into(),
+            unlock_ms: 5_000,
+            window_ms: 15_000,
+            sandbox_unlock: SandboxUnlock::Never,
+        }
+    }
+}
+
+/// Who may open the door (door-rules 15).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Who {
+    /// The people of the door's own list.
+    Listed,
+    /// Every listed person, whether or not `may_open` is set for them. Consent is still asked of the list.
+    AnyEnrolled,
+}
+
+/// Whether the service's sandbox may move a real line (door-rules 4).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum SandboxUnlock {
+    /// Never.
+    Never,
+    /// While the door is set up; warned of everywhere.
+    Commissioning,
+}
+
+/// What repeated denials lead to (door-rules 13).
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Lockout {
+    /// Denials of one user or one reader that lock out (1 to 100).
+    pub denials: u32,
+    /// The span in which they count, in minutes (1 to 1440).
+    pub within_minutes: u32,
+    /// How long the lock-out lasts, in minutes (1 to 1440).
+    pub minutes: u32,
+}
+
+impl Default for Lockout {
+    fn default() -> Self {
+        Self { denials: 5, within_minutes: 10, minutes: 10 }
+    }
+}
+
+/// The jobs that wait.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Queue {
+    /// Most unfinished jobs (10 to 1000000). When reached, new captures are refused.
+    pub max_jobs: u32,
+    /// Largest size of the database, in mebibytes (16 to 65536).
+    pub max_mib: u32,
+    /// Free space that is always left to others, in mebibytes (0 to 65536).
+    pub min_free_mib: u32,
+    /// A job not submitted after this long expires, in hours (1 to 8760).
+    pub time_to_live_hours: u32,
+    /// First pause after a failure, in milliseconds (50 to 600000).
+    pub backoff_min_ms: u32,
+    /// Longest pause between two tries, in milliseconds (1000 to 86400000).
+    pub backoff_max_ms: u32,
+    /// What happens to a v3 job whose answer was lost: `hold` for a person, or `resubmit-once`.
+    pub unknown_outcome: UnknownOutcome,
+}
+
+impl Default for Queue {
+    fn default() -> Self {
+        Self {
+            max_jobs: 10_000,
+            max_mib: 2_048,
+            min_free_mib: 64,
+            time_to_live_hours: 72,
+            backoff_min_ms: 5_000,
+            backoff_max_ms: 1_800_000,
+            unknown_outcome: UnknownOutcome::Hold,
+        }
+    }
+}
+
+/// What happens to a v3 job whose answer was lost.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum UnknownOutcome {
+    /// A person or a callback resolves it.
+    Hold,
+    /// It is submitted once more: it may be billed twice.
+    ResubmitOnce,
+}
+
+/// How long pictures are kept when their fate is open.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Retention {
+    /// Pictures of unknown outcomes and dead letters are erased after this long, in hours of the device being on (0 to 8760).
+    pub unresolved_hours: u32,
+}
+
+impl Default for Retention {
+    fn default() -> Self {
+        Self { unresolved_hours: 72 }
+    }
+}
+
+/// What is written to the journal.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Log {
+    /// Least level: `error`, `warn`, `info` or `debug`.
+    pub level: LogLevel,
+}
+
+impl Default for Log {
+    fn default() -> Self {
+        Self { level: LogLevel::Info }
+    }
+}
+
+/// Least level of a line in the journal.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum LogLevel {
+    /// Errors.
+    Error,
+    /// And warnings.
+    Warn,
+    /// And what happens at the door.
+    Info,
+    /// And what helps a developer.
+    Debug,
+}

@@ -1,0 +1,7 @@
+//! latchd: a door that knows a face.
+
+#[allow(missing_docs)]
+pub mod access;
+pub mod clock;
+pub mod config;
+pub mod picture;

@@ -1,0 +1,35 @@
+//! Pictures as plain data: what a camera gives and what a job carries. Debug output never shows a pixel.
+
+use crate::clock::BootTime;
+use std::fmt;
+
+/// One decoded picture, 8-bit RGB, row by row without padding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `width * height * 3` bytes.
+    pub rgb: Vec<u8>,
+    /// The source's own number of this frame (V4L2 sequence); stands still when the source does.
+    pub sequence: u32,
+    /// When the frame was taken.
+    pub taken: BootTime,
+}
+
+impl fmt::Debug for Frame {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frame({}x{} #{} at {:?})", self.width, self.height, self.sequence, self.taken)
+    }
+}
+
+/// An encoded JPEG picture.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Jpeg(pub Vec<u8>);
+
+impl fmt::Debug for Jpeg {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Jpeg({} bytes)", self.0.len())
+    }
+}
