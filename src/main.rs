@@ -1,1 +1,2 @@
+//! latchd.
 fn main() {}

@@ -1,1 +1,2 @@
+//! latchd-guard.
 fn main() {}
