@@ -1,0 +1,362 @@
+//! The attempt machine: `(now, event) -> commands`. It alone decides that a grant is sent, and it can do so in
+//! one place only ([`Machine::verdict_stored`]): an authentication by this attempt's own camera, armed and
+//! confirmed by the guard, approved for this person and this job, in time, with the intent on disk.
+//!
+//! The machine never looks at a clock. Whoever drives it calls it with [`Event::Tick`] no later than
+//! [`Machine::deadline`].
+
+mod words;
+
+#[cfg(test)]
+mod tests;
+
+pub use words::{Command, Event, Note, Rules, SubmitFailure};
+
+use super::admit::{Claim, NotAdmitted, Readiness, Standing, admit};
+use super::decide::{Decision, Expected, decide};
+use super::outcome::Outcome;
+use super::words::{AttemptId, JobId, Product, Report};
+use crate::clock::BootTime;
+use std::time::Duration;
+
+/// How long the guard may take to confirm an edge.
+const EDGE_LIMIT: Duration = Duration::from_secs(1);
+/// Pause before a submission that was certainly refused is sent again.
+const RESEND_PAUSE: Duration = Duration::from_millis(500);
+/// Times a certainly refused submission is sent again while the person waits.
+const RESENDS: u32 = 2;
+/// A resend with less time left than this cannot end in an open door.
+const RESEND_MARGIN: Duration = Duration::from_secs(2);
+
+/// What the guard holds for this attempt.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Arm {
+    /// Nothing: an enrolment, or the guard refused or was lost.
+    None,
+    /// Sent, not confirmed.
+    Sent,
+    /// Confirmed.
+    Confirmed,
+}
+
+#[derive(Debug)]
+enum Phase {
+    /// Pictures are being taken.
+    Capturing,
+    /// The job is being made durable.
+    Storing,
+    /// Submitted or about to be; the service judges.
+    Judging { job: JobId, remote_job: String, resends: u32, resend_at: Option<BootTime> },
+    /// An approval is being made durable together with the intent to unlock.
+    Intending,
+    /// The grant is on its way; the edge is not confirmed.
+    Opening { until: BootTime },
+}
+
+#[derive(Debug)]
+struct Attempt {
+    claim: Claim,
+    /// From the last picture on: when the window closes.
+    deadline: Option<BootTime>,
+    arm: Arm,
+    phase: Phase,
+}
+
+/// One door, one attempt at a time.
+#[derive(Debug)]
+pub struct Machine {
+    rules: Rules,
+    current: Option<Attempt>,
+}
+
+impl Machine {
+    /// A machine at rest.
+    pub fn new(rules: Rules) -> Self {
+        Self { rules, current: None }
+    }
+
+    /// The attempt under way.
+    pub fn attempt(&self) -> Option<AttemptId> {
+        self.current.as_ref().map(|attempt| attempt.claim.attempt)
+    }
+
+    /// When [`Event::Tick`] is due at the latest.
+    pub fn deadline(&self) -> Option<BootTime> {
+        let attempt = self.current.as_ref()?;
+        match attempt.phase {
+            Phase::Judging { resend_at: Some(at), .. } => {
+                Some(attempt.deadline.map_or(at, |end| end.min(at)))
+            }
+            Phase::Opening { until } => Some(until),
+            _ => attempt.deadline,
+        }
+    }
+
+    /// Takes one event and says what to do, in order.
+    pub fn handle(&mut self, now: BootTime, event: Event) -> Vec<Command> {
+        match event {
+            Event::Claimed { claim, standing, readiness } => self.claimed(claim, standing, readiness),
+            Event::Tick => self.tick(now),
+            Event::LockLost => self.lock_lost(),
+            Event::Captured { attempt, last_picture } => self.captured(now, attempt, last_picture),
+            Event::CaptureFailed { attempt, reason } => match self.phase_of(attempt) {
+                Some(Phase::Capturing) => self.finish(Outcome::CaptureFailed(reason), vec![]),
+                _ => stale(attempt, "capture_failed"),
+            },
+            Event::Armed { attempt } => self.armed(attempt),
+            Event::LockRefused { attempt, reason } => self.lock_refused(attempt, reason),
+            Event::Stored { attempt, job } => self.stored(now, attempt, job),
+            Event::StoreFailed { attempt } => match self.phase_of(attempt) {
+                Some(Phase::Storing | Phase::Intending) => {
+                    self.finish(Outcome::DatabaseFailed, vec![Command::Disarm { attempt }])
+                }
+                _ => stale(attempt, "store_failed"),
+            },
+            Event::Accepted { attempt, remote_job } => self.accepted(attempt, remote_job),
+            Event::SubmitFailed { attempt, job, failure } => self.submit_failed(now, attempt, job, failure),
+            Event::Verdict { attempt, job, report } => self.verdict(now, attempt, job, report),
+            Event::VerdictStored { attempt } => self.verdict_stored(now, attempt),
+            Event::Unlocked { attempt } => match self.phase_of(attempt) {
+                Some(Phase::Opening { .. }) => self.finish(Outcome::Granted, vec![]),
+                _ => stale(attempt, "unlocked"),
+            },
+            Event::Cancelled { attempt } => self.cancelled(attempt),
+        }
+    }
+
+    fn current_if(&mut self, attempt: AttemptId) -> Option<&mut Attempt> {
+        self.current.as_mut().filter(|current| current.claim.attempt == attempt)
+    }
+
+    fn phase_of(&self, attempt: AttemptId) -> Option<&Phase> {
+        self.current.as_ref().filter(|current| current.claim.attempt == attempt).map(|current| &current.phase)
+    }
+
+    /// Ends the attempt after `commands`.
+    fn finish(&mut self, outcome: Outcome, mut commands: Vec<Command>) -> Vec<Command> {
+        if let Some(attempt) = self.current.take() {
+            commands.push(Command::Finish { attempt: attempt.claim.attempt, outcome });
+        }
+        commands
+    }
+
+    fn claimed(&mut self, claim: Claim, standing: Standing, readiness: Readiness) -> Vec<Command> {
+        let (attempt, product) = (claim.attempt, claim.product);
+        let verdict = admit(&claim, self.rules.who, standing, readiness);
+        // Who is not permitted is told so even while somebody else stands at the door.
+        let verdict = verdict.and(if self.current.is_some() { Err(NotAdmitted::Busy) } else { Ok(()) });
+        let note =
+            Note::new(attempt, "claim").with("product", product.name()).with("reader", claim.reader.clone());
+        if let Err(reason) = verdict {
+            return vec![
+                Command::Note(note),
+                Command::Finish { attempt, outcome: Outcome::NotAdmitted(reason) },
+            ];
+        }
+        self.current = Some(Attempt { claim, deadline: None, arm: Arm::None, phase: Phase::Capturing });
+        vec![Command::Note(note), Command::Begin { attempt, product }]
+    }
+
+    /// door-rules 1: the window runs from the last picture on.
+    fn captured(&mut self, now: BootTime, attempt: AttemptId, last_picture: BootTime) -> Vec<Command> {
+        let rules = self.rules;
+        let Some(current) = self.current_if(attempt) else { return stale(attempt, "captured") };
+        if !matches!(current.phase, Phase::Capturing) {
+            return stale(attempt, "captured");
+        }
+        let for_door = current.claim.product == Product::Authentication;
+        let span = if for_door { rules.window } else { rules.enrolment_wait };
+        // A picture from the future would stretch the window.
+        current.deadline = Some(last_picture.min(now).plus(span));
+        current.phase = Phase::Storing;
+        let mut commands = vec![Command::Note(Note::new(attempt, "captured"))];
+        if for_door {
+            current.arm = Arm::Sent;
+            commands.push(Command::Arm { attempt, window: rules.window });
+        }
+        commands.push(Command::Store { attempt });
+        commands
+    }
+
+    fn armed(&mut self, attempt: AttemptId) -> Vec<Command> {
+        match self.current_if(attempt) {
+            Some(current) if current.arm == Arm::Sent => {
+                current.arm = Arm::Confirmed;
+                vec![]
+            }
+            _ => stale(attempt, "armed"),
+        }
+    }
+
+    fn lock_refused(&mut self, attempt: AttemptId, reason: &'static str) -> Vec<Command> {
+        let Some(current) = self.current_if(attempt) else { return stale(attempt, "lock_refused") };
+        current.arm = Arm::None;
+        let note = Command::Note(Note::new(attempt, "lock_refused").with("reason", reason));
+        match current.phase {
+            Phase::Opening { .. } => self.finish(Outcome::LockFailed(reason.into()), vec![note]),
+            _ => vec![note],
+        }
+    }
+
+    fn lock_lost(&mut self) -> Vec<Command> {
+        let Some(current) = self.current.as_mut() else { return vec![] };
+        current.arm = Arm::None;
+        match current.phase {
+            Phase::Opening { .. } => self.finish(Outcome::LockFailed("lock_lost".into()), vec![]),
+            _ => vec![],
+        }
+    }
+
+    fn stored(&mut self, now: BootTime, attempt: AttemptId, job: JobId) -> Vec<Command> {
+        let Some(current) = self.current_if(attempt) else { return stale(attempt, "stored") };
+        if !matches!(current.phase, Phase::Storing) {
+            return stale(attempt, "stored");
+        }
+        current.phase = Phase::Judging { job, remote_job: String::new(), resends: 0, resend_at: None };
+        let until = current.deadline.unwrap_or(now);
+        vec![Command::Submit { attempt, job, until }]
+    }
+
+    fn accepted(&mut self, attempt: AttemptId, accepted_as: String) -> Vec<Command> {
+        match self.current_if(attempt).map(|current| &mut current.phase) {
+            Some(Phase::Judging { remote_job, .. }) if remote_job.is_empty() => {
+                *remote_job = accepted_as;
+                vec![]
+            }
+            _ => stale(attempt, "accepted"),
+        }
+    }
+
+    fn submit_failed(
+        &mut self,
+        now: BootTime,
+        attempt: AttemptId,
+        job: JobId,
+        failure: SubmitFailure,
+    ) -> Vec<Command> {
+        let settle = Command::Settle { attempt, job };
+        let Some(current) = self.current_if(attempt) else { return vec![settle] };
+        let end = current.deadline.unwrap_or(now);
+        let Phase::Judging { resends, resend_at, .. } = &mut current.phase else { return vec![settle] };
+        if let SubmitFailure::RefusedForCertain { retry_after } = failure {
+            let at = now.plus(retry_after.unwrap_or(RESEND_PAUSE).max(RESEND_PAUSE));
+            if *resends < RESENDS && at.plus(RESEND_MARGIN) < end {
+                *resends += 1;
+                *resend_at = Some(at);
+                return vec![];
+            }
+        }
+        let outcome = match failure {
+            SubmitFailure::RefusedForCertain { .. } | SubmitFailure::ClockUnknown => Outcome::Offline,
+            SubmitFailure::PerhapsTaken => Outcome::UnknownOutcome,
+            SubmitFailure::Rejected => Outcome::JobRejected,
+            SubmitFailure::Paused => Outcome::Paused,
+        };
+        self.finish(outcome, vec![Command::Disarm { attempt }, settle])
+    }
+
+    fn verdict(&mut self, now: BootTime, attempt: AttemptId, job: JobId, report: Report) -> Vec<Command> {
+        let late = |report: Report| {
+            vec![
+                Command::Note(Note::new(attempt, "late_verdict").with("verdict", report.verdict.name())),
+                Command::RecordVerdict { attempt, job, decision: None, report, intent: false },
+            ]
+        };
+        let Some(current) = self.current_if(attempt) else { return late(report) };
+        let Phase::Judging { job: ours, remote_job, .. } = &current.phase else { return late(report) };
+        if *ours != job {
+            return late(report);
+        }
+        let product = current.claim.product;
+        let decision = decide(Expected { product, user: &current.claim.user, remote_job }, &report);
+        let in_time = current.deadline.is_some_and(|end| now < end);
+        let for_door = product == Product::Authentication;
+        let record =
+            |intent: bool| Command::RecordVerdict { attempt, job, report, decision: Some(decision), intent };
+        let disarm = Command::Disarm { attempt };
+        match decision {
+            Decision::Approve if !for_door => self.finish(Outcome::Enrolled, vec![record(false)]),
+            Decision::Approve if !in_time => self.finish(Outcome::Expired, vec![disarm, record(false)]),
+            Decision::Approve if current.arm != Arm::Confirmed => {
+                self.finish(Outcome::LockFailed("not_armed".into()), vec![disarm, record(false)])
+            }
+            Decision::Approve => {
+                current.phase = Phase::Intending;
+                vec![record(true)]
+            }
+            Decision::Deny { spoof } => self.finish(Outcome::Denied { spoof }, vec![disarm, record(false)]),
+            Decision::Hold => self.finish(Outcome::Held, vec![disarm, record(false)]),
+            Decision::Undecided | Decision::Mismatch | Decision::Unknown => {
+                self.finish(Outcome::Undecided, vec![disarm, record(false)])
+            }
+        }
+    }
+
+    /// The only place that sends a grant. door-rules 1, 3, 4 and 9.
+    fn verdict_stored(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
+        let pulse = self.rules.unlock;
+        let Some(current) = self.current_if(attempt) else { return stale(attempt, "verdict_stored") };
+        if !matches!(current.phase, Phase::Intending) {
+            return stale(attempt, "verdict_stored");
+        }
+        let in_time = current.deadline.is_some_and(|end| now < end);
+        let armed = current.arm == Arm::Confirmed && current.claim.product == Product::Authentication;
+        if !in_time {
+            return self.finish(Outcome::Expired, vec![Command::Disarm { attempt }]);
+        }
+        if !armed {
+            let outcome = Outcome::LockFailed("not_armed".into());
+            return self.finish(outcome, vec![Command::Disarm { attempt }]);
+        }
+        current.arm = Arm::None;
+        current.phase = Phase::Opening { until: now.plus(EDGE_LIMIT) };
+        vec![Command::Grant { attempt, pulse }]
+    }
+
+    fn tick(&mut self, now: BootTime) -> Vec<Command> {
+        let Some(current) = self.current.as_mut() else { return vec![] };
+        let attempt = current.claim.attempt;
+        let over = current.deadline.is_some_and(|end| now >= end);
+        match &mut current.phase {
+            Phase::Judging { job, resend_at: resend_at @ Some(_), .. } if !over => {
+                if resend_at.is_none_or(|at| now < at) {
+                    return vec![];
+                }
+                *resend_at = None;
+                let (job, until) = (*job, current.deadline.unwrap_or(now));
+                vec![Command::Submit { attempt, job, until }]
+            }
+            Phase::Judging { job, remote_job, resend_at, .. } if over => {
+                // A submission under way settles itself when it ends; one that waits to be resent must be put back.
+                let mut commands = vec![Command::Disarm { attempt }];
+                if remote_job.is_empty() && resend_at.is_some() {
+                    commands.push(Command::Settle { attempt, job: *job });
+                }
+                let offline = resend_at.is_some();
+                self.finish(if offline { Outcome::Offline } else { Outcome::Expired }, commands)
+            }
+            Phase::Storing | Phase::Intending if over => {
+                self.finish(Outcome::Expired, vec![Command::Disarm { attempt }])
+            }
+            Phase::Opening { until } if now >= *until => {
+                let outcome = Outcome::LockFailed("edge_not_confirmed".into());
+                self.finish(outcome, vec![Command::Disarm { attempt }])
+            }
+            _ => vec![],
+        }
+    }
+
+    fn cancelled(&mut self, attempt: AttemptId) -> Vec<Command> {
+        match self.phase_of(attempt) {
+            Some(Phase::Capturing) => self.finish(Outcome::Cancelled, vec![Command::StopCamera { attempt }]),
+            // From the last picture on the job is on its way: the door just stays shut.
+            Some(Phase::Judging { .. }) => self.finish(Outcome::Cancelled, vec![Command::Disarm { attempt }]),
+            _ => vec![],
+        }
+    }
+}
+
+/// An event of an attempt that is over, or out of order: noted, never acted on.
+fn stale(attempt: AttemptId, event: &'static str) -> Vec<Command> {
+    vec![Command::Note(Note::new(attempt, "stale_event").with("event", event))]
+}
