@@ -1,0 +1,302 @@
+//! The two control sockets: what can be asked of a running daemon, and by whom.
+//!
+//! `read.sock` answers questions; `operator.sock` also acts. The file mode decides who may connect; the peer's
+//! uid goes into the audit. One request a connection: a line of JSON in, lines of JSON out, the last of them
+//! [`Reply::Done`] or [`Reply::Failed`].
+
+pub mod client;
+pub mod server;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// Longest request line, in bytes: an import of people is the largest.
+pub const REQUEST_LIMIT: u64 = 4 * 1024 * 1024;
+
+/// What is asked.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "ask", rename_all = "kebab-case", deny_unknown_fields)]
+pub enum Request {
+    /// How the device is.
+    Status,
+    /// The jobs, newest last.
+    QueueList {
+        /// Only jobs in this state.
+        #[serde(default)]
+        state: Option<String>,
+    },
+    /// One job.
+    QueueShow {
+        /// The job.
+        job: String,
+    },
+    /// The audit's events.
+    Events {
+        /// Only events after this sequence number.
+        #[serde(default)]
+        after: i64,
+        /// Keep the connection and send what comes.
+        #[serde(default)]
+        follow: bool,
+    },
+    /// Walk the audit's chain.
+    Verify {
+        /// A head written down earlier, hexadecimal.
+        #[serde(default)]
+        head: Option<String>,
+    },
+    /// Somebody claims an identity at the door, or enrols.
+    Claim {
+        /// `authentication` or `registration`.
+        product: String,
+        /// The claimed identity.
+        user_id: String,
+        /// Answer at the end of the attempt; otherwise as soon as the job is durable.
+        wait: bool,
+        /// Enrol again a person whom the service already knows.
+        #[serde(default)]
+        allow_new_enroll: bool,
+    },
+    /// Put a person on the list.
+    PeopleAdd {
+        /// The person, as in an import file.
+        person: Value,
+        /// Overwrite who is there.
+        #[serde(default)]
+        replace: bool,
+    },
+    /// The list, without names.
+    PeopleList,
+    /// One person with names and contact.
+    PeopleShow {
+        /// Whom.
+        user_id: String,
+    },
+    /// Take a person off the list.
+    PeopleRemove {
+        /// Whom.
+        user_id: String,
+    },
+    /// Put many people on the list, all or none.
+    PeopleImport {
+        /// `csv` or `json`.
+        format: String,
+        /// The file's content.
+        text: String,
+    },
+    /// Lift a lock-out.
+    PeopleUnlockOut {
+        /// The person, or
+        #[serde(default)]
+        user_id: Option<String>,
+        /// the reader.
+        #[serde(default)]
+        reader: Option<String>,
+    },
+    /// Submit a job again, or end its hold.
+    QueueRetry {
+        /// The job; `None` lifts the queue's pause.
+        #[serde(default)]
+        job: Option<String>,
+    },
+    /// Give a job up.
+    QueueDrop {
+        /// The job.
+        job: String,
+    },
+    /// A job with its pictures, for a person to look at.
+    QueueExport {
+        /// The job.
+        job: String,
+    },
+    /// The operator has seen that the database was replaced.
+    Acknowledge,
+}
+
+impl Request {
+    /// Whether it may be asked on `read.sock`.
+    pub fn only_reads(&self) -> bool {
+        matches!(
+            self,
+            Self::Status
+                | Self::QueueList { .. }
+                | Self::QueueShow { .. }
+                | Self::Events { .. }
+                | Self::Verify { .. }
+        )
+    }
+
+    /// The stable name, for the audit and the journal.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::Status => "status",
+            Self::QueueList { .. } => "queue-list",
+            Self::QueueShow { .. } => "queue-show",
+            Self::Events { .. } => "events",
+            Self::Verify { .. } => "verify",
+            Self::Claim { .. } => "claim",
+            Self::PeopleAdd { .. } => "people-add",
+            Self::PeopleList => "people-list",
+            Self::PeopleShow { .. } => "people-show",
+            Self::PeopleRemove { .. } => "people-remove",
+            Self::PeopleImport { .. } => "people-import",
+            Self::PeopleUnlockOut { .. } => "people-unlock-out",
+            Self::QueueRetry { .. } => "queue-retry",
+            Self::QueueDrop { .. } => "queue-drop",
+            Self::QueueExport { .. } => "queue-export",
+            Self::Acknowledge => "acknowledge",
+        }
+    }
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "Request({})", self.name())
+    }
+}
+
+/// One line of an answer: an object for machines and a text for people.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(tag = "reply", rename_all = "kebab-case")]
+pub enum Reply {
+    /// Something is under way.
+    Progress {
+        /// For machines.
+        object: Value,
+        /// For people.
+        text: String,
+    },
+    /// One row of a list.
+    Item {
+        /// For machines.
+        object: Value,
+        /// For people.
+        text: String,
+    },
+    /// The end.
+    Done {
+        /// The exit code of the command-line contract.
+        exit: u8,
+        /// For machines.
+        object: Value,
+        /// For people.
+        text: String,
+    },
+    /// It did not work.
+    Failed {
+        /// The exit code of the command-line contract.
+        exit: u8,
+        /// What went wrong, and where.
+        cause: String,
+        /// What to do.
+        remedy: String,
+    },
+}
+
+impl Reply {
+    /// Whether nothing follows.
+    pub fn is_last(&self) -> bool {
+        matches!(self, Self::Done { .. } | Self::Failed { .. })
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Progress { .. } => "Reply(progress)",
+            Self::Item { .. } => "Reply(item)",
+            Self::Done { .. } => "Reply(done)",
+            Self::Failed { .. } => "Reply(failed)",
+        })
+    }
+}
+
+/// Why a control socket could not be served or asked.
+#[derive(Debug, thiserror::Error)]
+pub enum ControlError {
+    /// No daemon listens there.
+    #[error("no daemon listens on {path}")]
+    NotRunning {
+        /// The socket.
+        path: String,
+    },
+    /// The socket's mode keeps this user out.
+    #[error("this user may not use {path}")]
+    NotAllowed {
+        /// The socket.
+        path: String,
+    },
+    /// Anything else of the operating system.
+    #[error("{path}: {source}")]
+    Io {
+        /// The socket.
+        path: String,
+        /// What the kernel said.
+        source: std::io::Error,
+    },
+    /// The daemon went away in mid-answer, or speaks otherwise.
+    #[error("the daemon's answer ended early or could not be read")]
+    BrokenAnswer,
+}
+
+impl ControlError {
+    /// What to do about it.
+    pub fn remedy(&self) -> &'static str {
+        match self {
+            Self::NotRunning { .. } => "start it with `latchd run --config FILE`, or name its --config",
+            Self::NotAllowed { .. } => {
+                "become a member of the group latchd-operator (or latchd for reading), or use sudo"
+            }
+            Self::Io { .. } => "check the directory `device.run_dir` of the configuration",
+            Self::BrokenAnswer => "see the journal of latchd.service; are command and daemon of one version?",
+        }
+    }
+
+    pub(crate) fn io(path: &std::path::Path, source: std::io::Error) -> Self {
+        let path = path.display().to_string();
+        match source.kind() {
+            std::io::ErrorKind::NotFound | std::io::ErrorKind::ConnectionRefused => Self::NotRunning { path },
+            std::io::ErrorKind::PermissionDenied => Self::NotAllowed { path },
+            _ => Self::Io { path, source },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_reading_socket_only_reads() {
+        assert!(Request::Status.only_reads());
+        for request in [
+            Request::Claim {
+                product: "authentication".into(),
+                user_id: "u".into(),
+                wait: true,
+                allow_new_enroll: false,
+            },
+            Request::PeopleList,
+            Request::QueueDrop { job: "x".into() },
+            Request::Acknowledge,
+        ] {
+            assert!(!request.only_reads(), "{}", request.name());
+        }
+    }
+
+    #[test]
+    fn an_unknown_field_or_question_is_refused() {
+        for text in
+            [r#"{"ask":"open-the-door"}"#, r#"{"ask":"queue-drop","job":"x","force":true}"#, "{}", "7"]
+        {
+            assert!(serde_json::from_str::<Request>(text).is_err(), "{text}");
+        }
+        assert!(serde_json::from_str::<Request>(r#"{"ask":"status"}"#).is_ok());
+    }
+
+    #[test]
+    fn debug_output_shows_no_content() {
+        let request = Request::PeopleImport { format: "csv".into(), text: "Amina".into() };
+        assert!(!format!("{request:?}").contains("Amina"));
+    }
+}
