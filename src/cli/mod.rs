@@ -1,0 +1,161 @@
+//! The command line, one file a subcommand. It starts things and prints what comes back; it decides nothing.
+
+mod bench;
+mod claim;
+mod config;
+#[cfg(feature = "sandbox")]
+pub mod demo;
+mod events;
+mod manual;
+mod output;
+mod people;
+mod queue;
+mod run;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
+mod session;
+mod status;
+
+use clap::{Parser, Subcommand};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+/// The configuration file that is read when none is named.
+const DEFAULT_CONFIG: &str = "/etc/latchd/latchd.toml";
+
+/// A door that knows a face: camera and relay of a Linux board, verdicts of Smile ID.
+#[derive(Debug, Parser)]
+#[command(name = "latchd", version, propagate_version = true, max_term_width = 100)]
+#[command(after_help = "Exit codes: 0 done, granted or enrolled; 1 failed; 2 usage or configuration; 3 denied or not \
+permitted; 4 queued (offline); 5 undecided; 130 interrupted.\n\nExamples:\n  latchd demo\n  latchd config check \
+--config /etc/latchd/latchd.toml\n  latchd authenticate --user-id emp-0042\n  latchd queue list --json")]
+pub struct Cli {
+    /// One JSON object a line instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The whole story on this machine, without hardware: approval, denial, network loss, crashes.
+    #[cfg(feature = "sandbox")]
+    Demo(demo::DemoArgs),
+    /// The daemon.
+    Run(run::RunArgs),
+    /// Who may open this door, with consent.
+    People(people::PeopleArgs),
+    /// A stand-in for Smile ID over TLS, for demonstration, tests and integrators.
+    #[cfg(feature = "sandbox")]
+    Sandbox(sandbox::SandboxArgs),
+    /// One attempt at the door, or without a daemon one job from camera or files.
+    Authenticate(claim::ClaimArgs),
+    /// Enrol a person's face.
+    Enroll(claim::EnrollArgs),
+    /// The jobs that wait, and those that are done.
+    Queue(queue::QueueArgs),
+    /// What happened at this door.
+    Events(events::EventsArgs),
+    /// How the daemon, its queue and its lock are.
+    Status(status::StatusArgs),
+    /// Open the door from afar (not offered by this version).
+    Unlock(UnlockArgs),
+    /// Check, show and explain the configuration.
+    Config(config::ConfigArgs),
+    /// Measurements of this machine.
+    Bench(bench::BenchArgs),
+    /// Completions for a shell, on stdout.
+    Completions(manual::CompletionsArgs),
+    /// Manual pages.
+    Man(manual::ManArgs),
+}
+
+/// Where the configuration is.
+#[derive(Debug, clap::Args)]
+pub struct ConfigFile {
+    /// The configuration file.
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    config: PathBuf,
+}
+
+#[derive(Debug, clap::Args)]
+struct UnlockArgs {
+    /// Why, for the audit.
+    #[arg(long)]
+    reason: String,
+}
+
+/// An error that has its line, its remedy and its exit code.
+#[derive(Debug, thiserror::Error)]
+#[error("{cause}")]
+pub struct Failure {
+    /// What went wrong, and where.
+    pub cause: String,
+    /// What to do.
+    pub remedy: String,
+    /// The exit code.
+    pub exit: u8,
+}
+
+impl Failure {
+    /// A wrong command line or configuration.
+    pub fn usage(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { cause: cause.into(), remedy: remedy.into(), exit: 2 }
+    }
+
+    /// Something that did not work.
+    pub fn failed(cause: impl Into<String>, remedy: impl Into<String>) -> Self {
+        Self { cause: cause.into(), remedy: remedy.into(), exit: 1 }
+    }
+}
+
+/// Parses the command line, runs it and gives the exit code.
+pub fn main() -> ExitCode {
+    let cli = match Cli::try_parse() {
+        Ok(cli) => cli,
+        Err(error) => {
+            let code = if error.use_stderr() { 2 } else { 0 };
+            let _ = error.print();
+            return ExitCode::from(code);
+        }
+    };
+    match dispatch(cli.command, output::Format::from_flag(cli.json)) {
+        Ok(code) => code,
+        Err(error) => {
+            let (remedy, exit) = error
+                .downcast_ref::<Failure>()
+                .map_or((String::new(), 1), |failure| (failure.remedy.clone(), failure.exit));
+            output::error(&format!("{error:#}"), &remedy);
+            ExitCode::from(exit)
+        }
+    }
+}
+
+fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode> {
+    match command {
+        #[cfg(feature = "sandbox")]
+        Command::Demo(args) => demo::run(&args, format),
+        Command::Run(args) => run::run(&args),
+        Command::People(args) => people::run(args, format),
+        #[cfg(feature = "sandbox")]
+        Command::Sandbox(args) => sandbox::run(args),
+        Command::Authenticate(args) => claim::authenticate(&args, format),
+        Command::Enroll(args) => claim::enroll(&args, format),
+        Command::Queue(args) => queue::run(args, format),
+        Command::Events(args) => events::run(&args, format),
+        Command::Status(args) => status::run(&args, format),
+        Command::Unlock(args) => {
+            drop(args.reason);
+            Err(Failure::usage(
+                "this version does not open the door from afar",
+                "use the key or the intercom; see docs/door-rules.md, rule 11",
+            )
+            .into())
+        }
+        Command::Config(args) => config::run(&args, format),
+        Command::Bench(args) => bench::run(args, format),
+        Command::Completions(args) => manual::completions(&args),
+        Command::Man(args) => manual::man(&args),
+    }
+}

@@ -1,0 +1,81 @@
+//! Human and JSON output in one place. Results go to stdout, everything else to stderr.
+
+use crate::control::Reply;
+use serde_json::{Value, json};
+use std::io::Write;
+use std::process::ExitCode;
+
+/// How results are printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Format {
+    /// Lines for people.
+    Human,
+    /// One JSON object a line.
+    Json,
+}
+
+impl Format {
+    /// From the `--json` flag.
+    pub fn from_flag(json: bool) -> Self {
+        if json { Self::Json } else { Self::Human }
+    }
+}
+
+/// Prints one line of result. A reader that went away (`| head`) ends the process quietly, as for other tools.
+pub fn line(text: &str) {
+    let mut out = anstream::stdout().lock();
+    if writeln!(out, "{text}").and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
+/// Prints an error with its remedy to stderr.
+pub fn error(cause: &str, remedy: &str) {
+    let style = anstyle::AnsiColor::Red.on_default().bold();
+    let mut err = anstream::stderr().lock();
+    let _ = writeln!(err, "{style}error:{style:#} {cause}");
+    if !remedy.is_empty() {
+        let _ = writeln!(err, "  try: {remedy}");
+    }
+}
+
+/// A remark on stderr that is not a result.
+pub fn note(text: &str) {
+    let _ = writeln!(anstream::stderr().lock(), "{text}");
+}
+
+fn object(kind: &str, mut value: Value) -> String {
+    if let Some(map) = value.as_object_mut() {
+        map.insert("kind".into(), json!(kind));
+    }
+    value.to_string()
+}
+
+/// Prints one reply; the exit code if it was the last.
+pub fn reply(format: Format, reply: Reply) -> Option<ExitCode> {
+    match (reply, format) {
+        (Reply::Progress { object: value, .. }, Format::Json) => line(&object("progress", value)),
+        (Reply::Progress { text, .. }, Format::Human) => note(&text),
+        (Reply::Item { object: value, .. }, Format::Json) => line(&object("item", value)),
+        (Reply::Item { text, .. }, Format::Human) => line(&text),
+        (Reply::Done { exit, object: value, .. }, Format::Json) => {
+            line(&object("done", value));
+            return Some(ExitCode::from(exit));
+        }
+        (Reply::Done { exit, text, .. }, Format::Human) => {
+            if !text.is_empty() {
+                line(&text);
+            }
+            return Some(ExitCode::from(exit));
+        }
+        (Reply::Failed { exit, cause, remedy }, Format::Json) => {
+            line(&json!({"kind": "failed", "exit": exit, "cause": cause, "remedy": remedy}).to_string());
+            return Some(ExitCode::from(exit));
+        }
+        (Reply::Failed { exit, cause, remedy }, Format::Human) => {
+            error(&cause, &remedy);
+            return Some(ExitCode::from(exit));
+        }
+    }
+    None
+}
