@@ -1,0 +1,434 @@
+//! The director drives the attempt machine: it turns what the threads tell into events, obeys the commands in
+//! order and decides nothing. It owns the only handle that can send a grant.
+
+use super::camera::BurstOrder;
+use super::lock::LockView;
+use super::message::{ClaimOrder, Message, Submitted};
+use super::records;
+use super::shared::Shared;
+use super::story::Story;
+use super::submitter::SubmitOrder;
+use super::watchdog::Mark;
+use crate::access::{
+    AttemptId, Command, Decision, Event, JobId, Machine, Note, Outcome, Product, Readiness, Report,
+    SubmitFailure,
+};
+use crate::capture::{CameraCapture, CaptureError, Progress};
+use crate::clock::{BootTime, Clock};
+use crate::control::Reply;
+use crate::guard::{Link, LinkReport, LockCause, Report as GuardReport, Request};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use serde_json::json;
+use std::collections::VecDeque;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// How long the director may take over one message before it counts as stuck.
+pub const LIMIT: Duration = Duration::from_secs(30);
+
+/// The director's hands.
+pub struct Hands {
+    /// The link to the guard.
+    pub link: Link,
+    /// The camera's thread.
+    pub camera: Sender<BurstOrder>,
+    /// The submitter's thread.
+    pub submitter: Sender<SubmitOrder>,
+}
+
+/// Owns the attempt machine.
+pub struct Director {
+    shared: Arc<Shared>,
+    machine: Machine,
+    hands: Hands,
+    mark: Arc<Mark>,
+    /// What `latchd status` shows of the lock.
+    lock: Arc<Mutex<LockView>>,
+    current: Option<Story>,
+    /// A claim that is just being judged.
+    incoming: Option<Story>,
+    /// The attempt whose pulse is under way: its intent is open until the line is locked again (door-rules 9).
+    pulsing: Option<(AttemptId, BootTime)>,
+}
+
+impl Director {
+    /// A director at rest.
+    pub fn new(shared: Arc<Shared>, machine: Machine, hands: Hands, lock: Arc<Mutex<LockView>>) -> Self {
+        let mark = shared.watchdog.register("director", LIMIT);
+        Self { shared, machine, hands, mark, lock, current: None, incoming: None, pulsing: None }
+    }
+
+    /// Runs until [`Message::Stop`]. `ping` is how often systemd wants to hear from the daemon.
+    pub fn run(&mut self, messages: &Receiver<Message>, ping: Option<Duration>) {
+        let mut next_ping = ping.map(|every| self.now().plus(every));
+        loop {
+            let now = self.now();
+            let due = [self.machine.deadline(), next_ping].into_iter().flatten().min();
+            let message = match due {
+                Some(due) => messages.recv_timeout(due.since(now)),
+                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            };
+            self.mark.busy(self.now());
+            match message {
+                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+                Ok(message) => self.hear(message),
+                Err(RecvTimeoutError::Timeout) => {}
+            }
+            if self.machine.deadline().is_some_and(|due| self.now() >= due) {
+                self.feed(Event::Tick);
+            }
+            if let (Some(due), Some(every)) = (next_ping, ping)
+                && self.now() >= due
+            {
+                self.shared.watchdog.ping(self.shared.clock.as_ref());
+                next_ping = Some(self.now().plus(every));
+            }
+            self.mark.resting();
+        }
+        // Whatever is under way ends without an open door.
+        let _ = self.hands.link.send(Request::Lock);
+    }
+
+    fn now(&self) -> BootTime {
+        self.shared.clock.boot()
+    }
+
+    fn hear(&mut self, message: Message) {
+        match message {
+            Message::Claim(order) => self.claim(*order),
+            Message::Abandon(attempt) => self.feed(Event::Cancelled { attempt }),
+            Message::Burst(attempt, step) => self.burst(attempt, step),
+            Message::Captured(attempt, result) => self.captured(attempt, *result),
+            Message::Guard(report) => self.guard(report),
+            Message::Submitted(attempt, job, result) => self.submitted(attempt, job, result),
+            Message::Stop => {}
+        }
+    }
+
+    fn feed(&mut self, event: Event) {
+        let mut events = VecDeque::from([event]);
+        while let Some(event) = events.pop_front() {
+            let commands = self.machine.handle(self.now(), event);
+            for command in commands {
+                self.obey(command, &mut events);
+            }
+        }
+        self.shared.set_attempt_active(self.machine.attempt().is_some());
+    }
+
+    fn story(&mut self, attempt: AttemptId) -> Option<&mut Story> {
+        [self.current.as_mut(), self.incoming.as_mut()]
+            .into_iter()
+            .flatten()
+            .find(|story| story.attempt() == attempt)
+    }
+
+    // ------------------------------------------------------------------ what is heard
+
+    fn claim(&mut self, order: ClaimOrder) {
+        let claim = order.claim.clone();
+        let subject = self.shared.pseudonym(&claim.user);
+        let standing = match records::standing(&self.shared, &claim) {
+            Ok(standing) => standing,
+            Err(error) => {
+                let _ = order.replies.try_send(Reply::Failed {
+                    exit: 1,
+                    cause: error.to_string(),
+                    remedy: error.remedy(),
+                });
+                return;
+            }
+        };
+        let queue = records::queue_has_room(&self.shared);
+        let guard = self.lock.lock().unwrap_or_else(PoisonError::into_inner).is_ready();
+        self.incoming = Some(Story::new(order, subject, self.shared.store.commits()));
+        self.feed(Event::Claimed { claim, standing, readiness: Readiness { guard, queue } });
+        self.incoming = None;
+    }
+
+    fn burst(&mut self, attempt: AttemptId, step: Progress) {
+        let Some(story) = self.story(attempt) else { return };
+        match step {
+            Progress::Hint(hint) => story.progress("hint", hint.text(), json!({"hint": hint.name()})),
+            Progress::Liveness { taken, of } => {
+                story.pictures_taken = taken;
+                story.progress("picture", &format!("picture {taken} of {of}"), json!({"taken": taken, "of": of}));
+            }
+            Progress::Selfie => story.progress("selfie", "selfie taken", json!({})),
+        }
+    }
+
+    /// Only a capture by this device's own camera can become the event that arms the guard (door-rules 4):
+    /// pictures from files are of another type and do not get here.
+    fn captured(&mut self, attempt: AttemptId, result: Result<CameraCapture, CaptureError>) {
+        let now = self.now();
+        let event = match result {
+            Ok(capture) => {
+                let last_picture = capture.set().taken;
+                if let Some(story) = self.story(attempt) {
+                    story.times.captured = Some(last_picture);
+                    story.times.encoded = Some(now);
+                    story.pictures = Some(capture);
+                }
+                Event::Captured { attempt, last_picture }
+            }
+            Err(error) => {
+                log::warn!(attempt:% = attempt, reason = error.reason(); "no usable pictures: {error}");
+                Event::CaptureFailed { attempt, reason: error.reason().to_owned() }
+            }
+        };
+        self.feed(event);
+    }
+
+    fn guard(&mut self, report: LinkReport) {
+        let change =
+            self.lock.lock().unwrap_or_else(PoisonError::into_inner).take(&report, self.now());
+        if let Some((kind, fields)) = change {
+            records::append(&self.shared, None, None, kind, fields);
+        }
+        match report {
+            LinkReport::Down { .. } => {
+                self.pulse_ended("hang-up", self.now());
+                self.feed(Event::LockLost);
+            }
+            LinkReport::Report(report) => self.guard_report(report),
+            _ => {}
+        }
+    }
+
+    fn guard_report(&mut self, report: GuardReport) {
+        match report {
+            GuardReport::Armed { attempt, .. } => self.feed(Event::Armed { attempt }),
+            GuardReport::Unlocked { attempt, at } => {
+                let commits = self.shared.store.commits();
+                if let Some(story) = self.story(attempt) {
+                    story.times.edge = Some(at);
+                    story.commits_to_edge = Some(commits - story.commits_before);
+                }
+                self.pulsing = Some((attempt, at));
+                self.feed(Event::Unlocked { attempt });
+            }
+            GuardReport::Locked { at, cause, .. } => self.pulse_ended(cause.name(), at),
+            GuardReport::Refused { attempt, reason } => {
+                self.feed(Event::LockRefused { attempt, reason: reason.name() });
+            }
+            _ => {}
+        }
+    }
+
+    /// The strike fell back: the intent is done.
+    fn pulse_ended(&mut self, cause: &'static str, at: BootTime) {
+        let Some((attempt, since)) = self.pulsing.take() else { return };
+        let fields = vec![
+            ("cause", cause.to_owned()),
+            ("open_ms", at.since(since).as_millis().to_string()),
+        ];
+        records::append(&self.shared, Some(attempt), None, "unlock_done", fields);
+        if cause != LockCause::PulseEnd.name() {
+            log::warn!(attempt:% = attempt, cause = cause; "the pulse ended early");
+        }
+    }
+
+    fn submitted(&mut self, attempt: AttemptId, job: JobId, result: Submitted) {
+        let event = match result {
+            Submitted::Accepted { remote_job, at } => {
+                if let Some(story) = self.story(attempt) {
+                    story.times.accepted = Some(at);
+                    story.progress("accepted", "the service judges", json!({}));
+                }
+                Event::Accepted { attempt, remote_job }
+            }
+            Submitted::Failed(failure) => {
+                log::warn!(attempt:% = attempt, job:% = job, failure = failure.kind.name(); "submission failed: {failure}");
+                let kind = records::submit_failure(&failure);
+                match self.story(attempt) {
+                    Some(story) => story.failure = Some(failure),
+                    // The attempt is over: the job alone is left.
+                    None => {
+                        records::settle(&self.shared, job, &failure, vec![]);
+                        return;
+                    }
+                }
+                Event::SubmitFailed { attempt, job, failure: kind }
+            }
+            Submitted::Verdict { report, at } => {
+                if let Some(story) = self.story(attempt) {
+                    story.times.verdict = Some(at);
+                    story.verdict = Some(report.verdict.name().to_owned());
+                }
+                Event::Verdict { attempt, job, report }
+            }
+        };
+        self.feed(event);
+    }
+
+    // ------------------------------------------------------------------ what is obeyed
+
+    fn obey(&mut self, command: Command, events: &mut VecDeque<Event>) {
+        match command {
+            Command::Note(note) => self.note(note),
+            Command::Begin { attempt, .. } => self.begin(attempt, events),
+            Command::StopCamera { attempt } => {
+                if let Some(story) = self.story(attempt) {
+                    story.cancelled.store(true, Ordering::Release);
+                }
+            }
+            Command::Arm { attempt, window } => {
+                let window_ms = u32::try_from(window.as_millis()).unwrap_or(0);
+                if self.hands.link.send(Request::Arm { attempt, window_ms }).is_err() {
+                    events.push_back(Event::LockRefused { attempt, reason: "lock_lost" });
+                }
+            }
+            Command::Disarm { attempt } => {
+                // A lost link has no arm any more.
+                let _ = self.hands.link.send(Request::Disarm { attempt });
+            }
+            Command::Store { attempt } => self.store(attempt, events),
+            Command::Submit { attempt, job, until } => self.submit(attempt, job, until, events),
+            Command::Settle { attempt, job } => self.settle(attempt, job),
+            Command::RecordVerdict { attempt, job, report, decision, intent } => {
+                self.record_verdict(attempt, job, &report, decision, intent, events);
+            }
+            Command::Grant { attempt, pulse } => {
+                let pulse_ms = u32::try_from(pulse.as_millis()).unwrap_or(0);
+                match self.hands.link.send(Request::Grant { attempt, pulse_ms }) {
+                    Ok(sent) => {
+                        if let Some(story) = self.story(attempt) {
+                            story.times.granted = Some(sent);
+                        }
+                    }
+                    Err(_) => events.push_back(Event::LockRefused { attempt, reason: "lock_lost" }),
+                }
+            }
+            Command::Finish { attempt, outcome } => self.finish(attempt, &outcome),
+        }
+    }
+
+    fn note(&mut self, note: Note) {
+        match self.story(note.attempt) {
+            Some(story) => story.notes.push(note),
+            None => records::append_notes(&self.shared, None, vec![note]),
+        }
+    }
+
+    fn begin(&mut self, attempt: AttemptId, events: &mut VecDeque<Event>) {
+        self.current = self.incoming.take();
+        let Some(story) = self.story(attempt) else { return };
+        story.progress("capture", "look into the camera", json!({}));
+        let cancelled = Arc::clone(&story.cancelled);
+        // A submitter that is busy has a warm connection anyway.
+        let _ = self.hands.submitter.try_send(SubmitOrder::Warm);
+        if self.hands.camera.try_send(BurstOrder { attempt, cancelled }).is_err() {
+            events.push_back(Event::CaptureFailed { attempt, reason: "camera_busy".into() });
+        }
+    }
+
+    fn store(&mut self, attempt: AttemptId, events: &mut VecDeque<Event>) {
+        let shared = Arc::clone(&self.shared);
+        let Some(story) = self.story(attempt) else { return };
+        let job = shared.new_job();
+        match records::store_job(&shared, story, job) {
+            Ok(()) => {
+                story.job = Some(job);
+                story.times.stored = Some(shared.clock.boot());
+                story.progress("stored", "saved", json!({"job": job.to_string()}));
+                if story.order.no_wait {
+                    let object = story.summary("stored");
+                    story.tell(Reply::Done { exit: 0, object, text: "saved; the verdict will be in `latchd events`".into() });
+                }
+                events.push_back(Event::Stored { attempt, job });
+            }
+            Err(error) => {
+                log::error!(attempt:% = attempt; "the job could not be saved: {error}");
+                events.push_back(Event::StoreFailed { attempt });
+            }
+        }
+    }
+
+    fn submit(&mut self, attempt: AttemptId, job: JobId, until: BootTime, events: &mut VecDeque<Event>) {
+        let Some(story) = self.story(attempt) else { return };
+        let order = SubmitOrder::Submit {
+            attempt,
+            job,
+            until,
+            allow_new_enroll: story.order.allow_new_enroll,
+        };
+        if self.hands.submitter.try_send(order).is_err() {
+            // Still busy with the attempt before: this one can wait in the queue.
+            let failure = SubmitFailure::RefusedForCertain { retry_after: None };
+            events.push_back(Event::SubmitFailed { attempt, job, failure });
+        }
+    }
+
+    fn settle(&mut self, attempt: AttemptId, job: JobId) {
+        let shared = Arc::clone(&self.shared);
+        let (failure, notes) = match self.story(attempt) {
+            Some(story) => (story.failure.clone(), std::mem::take(&mut story.notes)),
+            None => (None, vec![]),
+        };
+        match failure {
+            Some(failure) => records::settle(&shared, job, &failure, notes),
+            None => records::put_back(&shared, job, notes),
+        }
+    }
+
+    fn record_verdict(
+        &mut self,
+        attempt: AttemptId,
+        job: JobId,
+        report: &Report,
+        decision: Option<Decision>,
+        intent: bool,
+        events: &mut VecDeque<Event>,
+    ) {
+        let shared = Arc::clone(&self.shared);
+        let recorded = records::verdict(&shared, self.story(attempt), attempt, job, report, decision, intent);
+        match (recorded, intent) {
+            (Ok(()), true) => {
+                if let Some(story) = self.story(attempt) {
+                    story.times.intended = Some(shared.clock.boot());
+                }
+                events.push_back(Event::VerdictStored { attempt });
+            }
+            (Ok(()), false) => {}
+            (Err(error), _) => {
+                log::error!(attempt:% = attempt, job:% = job; "the verdict could not be saved: {error}");
+                if intent {
+                    events.push_back(Event::StoreFailed { attempt });
+                }
+            }
+        }
+    }
+
+    fn finish(&mut self, attempt: AttemptId, outcome: &Outcome) {
+        let is = |story: &Option<Story>| story.as_ref().is_some_and(|story| story.attempt() == attempt);
+        let story = if is(&self.current) { self.current.take() } else { self.incoming.take_if(|s| s.attempt() == attempt) };
+        let Some(mut story) = story else { return };
+        let product = story.order.claim.product;
+        if *outcome == Outcome::Granted {
+            story.progress("granted", "door open", json!({}));
+        }
+        story.end(outcome);
+        let kind = if *outcome == Outcome::Granted { "granted" } else { "attempt_ended" };
+        let mut note = Note::new(attempt, kind).with("outcome", outcome.word());
+        if let Some(job) = story.job {
+            note = note.with("job", job.to_string());
+        }
+        if let Outcome::CaptureFailed(reason) | Outcome::LockFailed(reason) = outcome {
+            note = note.with("reason", reason.clone());
+        }
+        let mut notes = std::mem::take(&mut story.notes);
+        notes.push(note);
+        records::append_notes(&self.shared, story.subject, notes);
+        log::info!(
+            attempt:% = attempt, door = self.shared.config.door.name.as_str(), outcome = outcome.word(),
+            product = product.name();
+            "attempt ended"
+        );
+        let door_opened = product == Product::Authentication && *outcome == Outcome::Granted;
+        if door_opened {
+            log::info!(attempt:% = attempt, times:% = story.times.to_json(); "door opened");
+        }
+    }
+}

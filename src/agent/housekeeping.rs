@@ -1,0 +1,56 @@
+//! The housekeeper's thread: hears the network come back, erases what has had its time, and writes the head of
+//! the audit to the journal, so that a cut tail can be noticed.
+
+use super::network::NetworkChanges;
+use super::records;
+use super::shared::Shared;
+use crate::audit;
+use std::time::Duration;
+
+/// How often it looks for what has had its time.
+const ROUND: Duration = Duration::from_secs(60);
+/// How often a head that moved is written to the journal.
+const HEAD: Duration = Duration::from_secs(3600);
+/// Longest piece of work.
+const LIMIT: Duration = Duration::from_secs(60);
+
+/// Runs until the process ends.
+pub fn run(shared: &Shared) {
+    let mark = shared.watchdog.register("housekeeping", LIMIT);
+    let network = NetworkChanges::subscribe()
+        .inspect_err(|error| log::warn!("network changes are not seen, the queue waits for its timer: {error}"))
+        .ok();
+    let (_never, timer) = crossbeam_channel::bounded::<()>(0);
+    let mut head_written = shared.clock.boot();
+    let mut head = None;
+    loop {
+        let changed = match &network {
+            Some(network) => network.wait(ROUND),
+            None => {
+                let _ = timer.recv_timeout(ROUND);
+                false
+            }
+        };
+        mark.busy(shared.clock.boot());
+        if changed {
+            log::debug!("the network changed; the queue is looked at");
+            shared.wake();
+        } else {
+            records::sweep(shared);
+        }
+        if shared.clock.boot().since(head_written) >= HEAD {
+            head_written = shared.clock.boot();
+            head = write_head(shared, head);
+        }
+        mark.resting();
+    }
+}
+
+/// Writes the chain's head to the journal if it moved; gives the head that is written there now.
+pub fn write_head(shared: &Shared, before: Option<[u8; 32]>) -> Option<[u8; 32]> {
+    let now = shared.store.read(audit::head).ok().flatten()?;
+    if before != Some(now.mac) {
+        log::info!(seq = now.seq, head = audit::hex(&now.mac).as_str(); "head of the audit");
+    }
+    Some(now.mac)
+}

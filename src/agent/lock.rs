@@ -1,0 +1,97 @@
+//! What the daemon knows of the lock, for `latchd status` and for judging claims.
+
+use crate::clock::BootTime;
+use crate::guard::{Effective, LineState, LinkReport, Report};
+use serde_json::{Value, json};
+
+/// An event for the audit: its name and fields.
+type Change = (&'static str, Vec<(&'static str, String)>);
+
+/// The lock as the daemon sees it.
+#[derive(Debug, Default)]
+pub struct LockView {
+    up: Option<Up>,
+    mismatch: Option<String>,
+    unlocked: bool,
+}
+
+#[derive(Debug)]
+struct Up {
+    effective: Effective,
+    held: bool,
+    pid: u32,
+    since: BootTime,
+}
+
+impl LockView {
+    /// Whether an attempt at the door makes sense.
+    pub fn is_ready(&self) -> bool {
+        self.up.as_ref().is_some_and(|up| up.held)
+    }
+
+    /// Takes a report; what of it belongs into the audit (door-rules 14: the effective values).
+    pub fn take(&mut self, report: &LinkReport, now: BootTime) -> Option<Change> {
+        match report {
+            LinkReport::Up { effective, line, pid } => {
+                let held = *line == LineState::Held;
+                self.up = Some(Up { effective: *effective, held, pid: *pid, since: now });
+                self.mismatch = None;
+                self.unlocked = false;
+                log::info!(pid = *pid, line = line.name(); "the lock answers: {effective}");
+                Some((
+                    "lock_up",
+                    vec![("line", line.name().to_owned()), ("effective", effective.to_string())],
+                ))
+            }
+            LinkReport::Mismatch { field, .. } => {
+                self.up = None;
+                let field = (*field).to_owned();
+                log::error!(field = field.as_str(); "the lock goes by another guard.toml; it is not used");
+                self.mismatch = Some(field.clone());
+                Some(("lock_mismatch", vec![("field", field)]))
+            }
+            LinkReport::Down { cause, relocked, took } => {
+                let was_up = self.up.take().is_some();
+                self.unlocked = false;
+                log::warn!(relocked = *relocked, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX); "the lock is gone: {cause}");
+                was_up.then(|| {
+                    (
+                        "lock_down",
+                        vec![
+                            ("cause", cause.to_string()),
+                            ("relocked", relocked.to_string()),
+                            ("took_us", took.as_micros().to_string()),
+                        ],
+                    )
+                })
+            }
+            LinkReport::Report(report) => {
+                self.take_report(report);
+                None
+            }
+        }
+    }
+
+    fn take_report(&mut self, report: &Report) {
+        match (report, self.up.as_mut()) {
+            (Report::LineHeld, Some(up)) => up.held = true,
+            (Report::LineLost { .. }, Some(up)) => up.held = false,
+            (Report::Unlocked { .. }, _) => self.unlocked = true,
+            (Report::Locked { .. }, _) => self.unlocked = false,
+            _ => {}
+        }
+    }
+
+    /// For `latchd status`.
+    pub fn to_json(&self, now: BootTime) -> Value {
+        match &self.up {
+            Some(up) => json!({
+                "state": if !up.held { "not_held" } else if self.unlocked { "unlocked" } else { "locked" },
+                "pid": up.pid,
+                "up_seconds": now.since(up.since).as_secs(),
+                "effective": up.effective.to_string(),
+            }),
+            None => json!({"state": if self.mismatch.is_some() { "mismatch" } else { "down" }, "field": self.mismatch}),
+        }
+    }
+}

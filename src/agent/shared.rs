@@ -1,0 +1,193 @@
+//! What the daemon's threads share: settings, the database, the keys, the client, the clock.
+
+use super::error::AgentError;
+use super::watchdog::Watchdog;
+use crate::access::{AttemptId, JobId, UserId, sortable_id};
+use crate::clock::{Clock, Random, Wall};
+use crate::config::check::credential_path;
+use crate::config::{Config, GuardConfig};
+use crate::store::{AuditKey, DeviceKey, Mode, Opening, PeopleKey, QueueKey, Settings, Store};
+use crate::{people, smileid};
+use crossbeam_channel::Sender;
+use secrecy::SecretString;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The name of the database in the state directory.
+const DATABASE: &str = "latchd.db";
+/// An API key file larger than this is something else.
+const KEY_FILE_LIMIT: u64 = 4096;
+
+/// The keys that the rooms get, each its own.
+pub struct Keys {
+    /// Seals names and contact.
+    pub people: PeopleKey,
+    /// Wraps the jobs' keys.
+    pub queue: QueueKey,
+    /// Chains the events.
+    pub audit: AuditKey,
+}
+
+/// What is found at start that an operator must see.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DatabaseAlarm {
+    /// The old database's new name.
+    pub moved_to: String,
+    /// Its SHA-256.
+    pub sha256: String,
+}
+
+/// Shared by all threads of the daemon, and by commands that work alone.
+pub struct Shared {
+    /// `latchd.toml`.
+    pub config: Config,
+    /// `guard.toml`.
+    pub guard: GuardConfig,
+    /// The database.
+    pub store: Store,
+    /// Its keys.
+    pub keys: Keys,
+    /// The service.
+    pub client: smileid::Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// Who is stuck.
+    pub watchdog: Watchdog,
+    /// An attempt is under way: the drain waits (queue promise 3).
+    pub attempt_active: AtomicBool,
+    /// Wakes the drain; holds one wake-up, more at once are the same.
+    pub wake_drain: Sender<()>,
+    /// The database was replaced and nobody has said that they saw it.
+    pub alarm: Mutex<Option<DatabaseAlarm>>,
+}
+
+/// What is opened for everybody.
+pub struct Opened {
+    /// Shared by all.
+    pub shared: Arc<Shared>,
+    /// What the database looked like.
+    pub opening: Opening,
+    /// The drain's end of [`Shared::wake_drain`].
+    pub woken: crossbeam_channel::Receiver<()>,
+}
+
+/// The database file of a configuration.
+pub fn database_path(config: &Config) -> PathBuf {
+    config.device.state_dir.join(DATABASE)
+}
+
+/// Reads or makes the device key.
+pub fn device_key(config: &Config, random: &dyn Random) -> Result<DeviceKey, AgentError> {
+    let path = credential_path("device-key", &config.device.device_key_file);
+    Ok(DeviceKey::load_or_create(&path, random)?)
+}
+
+/// Opens the database of a configuration.
+pub fn open_store(
+    config: &Config,
+    mode: Mode,
+    clock: &Arc<dyn Clock>,
+    random: &Arc<dyn Random>,
+) -> Result<(Store, Opening), AgentError> {
+    Ok(Store::open(Settings {
+        path: database_path(config),
+        vfs: None,
+        clock: Arc::clone(clock),
+        random: Arc::clone(random),
+        mode,
+        max_bytes: u64::from(config.queue.max_mib) * 1024 * 1024,
+    })?)
+}
+
+fn api_key(config: &Config) -> Result<SecretString, AgentError> {
+    let path = credential_path("smile-api-key", &config.smile.api_key_file);
+    read_limited(&path)
+        .map(|text| SecretString::from(text.trim().to_owned()))
+        .map_err(|source| AgentError::ApiKey { path: path.display().to_string(), source })
+}
+
+fn read_limited(path: &Path) -> std::io::Result<String> {
+    use std::io::Read;
+    let mut text = String::new();
+    std::fs::File::open(path)?.take(KEY_FILE_LIMIT).read_to_string(&mut text)?;
+    Ok(text)
+}
+
+impl Shared {
+    /// Opens all of it: key, database, client. Nothing talks to the network yet.
+    pub fn open(
+        config: &Config,
+        guard: &GuardConfig,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Opened, AgentError> {
+        let settings = smileid::Settings::from_config(&config.smile, api_key(config)?)?;
+        let client = smileid::Client::new(settings, Arc::clone(&clock), Arc::clone(&random))?;
+        let device_key = device_key(config, random.as_ref())?;
+        let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
+        let keys =
+            Keys { people: device_key.people(), queue: device_key.queue(), audit: device_key.audit() };
+        let (wake_drain, woken) = crossbeam_channel::bounded(1);
+        let shared = Arc::new(Self {
+            config: config.clone(),
+            guard: guard.clone(),
+            store,
+            keys,
+            client,
+            clock,
+            random,
+            watchdog: Watchdog::default(),
+            attempt_active: AtomicBool::new(false),
+            wake_drain,
+            alarm: Mutex::new(None),
+        });
+        Ok(Opened { shared, opening, woken })
+    }
+
+    fn new_id(&self) -> [u8; 16] {
+        let mut random = [0; 16];
+        self.random.fill(&mut random);
+        let millis = match self.clock.wall() {
+            Wall::Known(time) => u64::try_from(time.as_unix_millis()).unwrap_or(0),
+            Wall::Unknown => self.clock.boot().as_millis(),
+        };
+        sortable_id(millis, random)
+    }
+
+    /// A new attempt's id.
+    pub fn new_attempt(&self) -> AttemptId {
+        AttemptId(self.new_id())
+    }
+
+    /// A new job's id.
+    pub fn new_job(&self) -> JobId {
+        JobId(self.new_id())
+    }
+
+    /// Lets the drain look at once.
+    pub fn wake(&self) {
+        // Full means that it is woken already.
+        let _ = self.wake_drain.try_send(());
+    }
+
+    /// Marks that somebody stands at the door, or not any more.
+    pub fn set_attempt_active(&self, active: bool) {
+        self.attempt_active.store(active, Ordering::Release);
+        if !active {
+            self.wake();
+        }
+    }
+
+    /// The database alarm, if nobody has acknowledged it.
+    pub fn database_alarm(&self) -> Option<DatabaseAlarm> {
+        self.alarm.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The person's random name in the audit.
+    pub fn pseudonym(&self, user: &UserId) -> Option<crate::store::Pseudonym> {
+        self.store.read(|tx| people::pseudonym(tx, user)).ok().flatten()
+    }
+}

@@ -1,0 +1,128 @@
+//! The submitter's thread: the job of the person at the door, over a connection kept warm.
+//!
+//! It submits, makes the acceptance durable, and asks for the verdict until nobody waits any more. What it
+//! leaves unfinished belongs to the drain.
+
+use super::job::Outgoing;
+use super::message::{Message, Submitted};
+use super::records;
+use super::shared::Shared;
+use crate::access::{AttemptId, JobId};
+use crate::clock::BootTime;
+use crate::smileid::{Handle, Status};
+use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::time::Duration;
+
+/// Longest piece of work: all of a submission's time limits with one repetition, and the wait for a verdict.
+pub const LIMIT: Duration = Duration::from_secs(300);
+
+/// What the submitter is asked to do.
+pub enum SubmitOrder {
+    /// Somebody looks into the camera: have token and connection ready.
+    Warm,
+    /// Submit this job and watch it.
+    Submit {
+        /// For whom.
+        attempt: AttemptId,
+        /// What.
+        job: JobId,
+        /// When nobody waits any more.
+        until: BootTime,
+        /// Replace a face the service knows.
+        allow_new_enroll: bool,
+    },
+}
+
+/// Runs until the orders end.
+pub fn run(shared: &Shared, orders: &Receiver<SubmitOrder>, director: &Sender<Message>) {
+    let mark = shared.watchdog.register("submitter", LIMIT);
+    let mut next = orders.recv().ok();
+    while let Some(order) = next {
+        mark.busy(shared.clock.boot());
+        next = match order {
+            SubmitOrder::Warm => {
+                if let Err(failure) = shared.client.warm() {
+                    log::debug!(failure = failure.kind.name(); "the service could not be warmed up: {failure}");
+                }
+                None
+            }
+            SubmitOrder::Submit { attempt, job, until, .. } => {
+                submit(shared, orders, director, attempt, job, until)
+            }
+        };
+        mark.resting();
+        if next.is_none() {
+            next = orders.recv().ok();
+        }
+    }
+}
+
+/// Gives the order that interrupted the watching, if one did.
+fn submit(
+    shared: &Shared,
+    orders: &Receiver<SubmitOrder>,
+    director: &Sender<Message>,
+    attempt: AttemptId,
+    job: JobId,
+    until: BootTime,
+) -> Option<SubmitOrder> {
+    let tell = |result| director.send(Message::Submitted(attempt, job, result)).is_ok();
+    let outgoing = match Outgoing::load(shared, job) {
+        Ok(outgoing) => outgoing,
+        Err(error) => {
+            log::error!(attempt:% = attempt, job:% = job; "the job could not be read back: {error}");
+            tell(Submitted::Failed(error.into_failure()));
+            return None;
+        }
+    };
+    let handle = match outgoing.submit(shared) {
+        Ok(handle) => handle,
+        Err(failure) => {
+            tell(Submitted::Failed(failure));
+            return None;
+        }
+    };
+    let at = shared.clock.boot();
+    if let Err(error) = records::accepted(shared, job, &handle.remote_job) {
+        // The service has it, and a restart must not send it again: it stays `sending`, which a start reads as
+        // an unknown outcome. Without the durable id nothing may follow from the verdict.
+        log::error!(attempt:% = attempt, job:% = job; "the acceptance could not be saved: {error}");
+        return None;
+    }
+    if !tell(Submitted::Accepted { remote_job: handle.remote_job.clone(), at }) {
+        return None;
+    }
+    watch(shared, orders, &handle, until, &|result| {
+        tell(result);
+    })
+}
+
+/// Asks for the verdict until it is there, the time is over or another order comes.
+fn watch(
+    shared: &Shared,
+    orders: &Receiver<SubmitOrder>,
+    handle: &Handle,
+    until: BootTime,
+    tell: &dyn Fn(Submitted),
+) -> Option<SubmitOrder> {
+    let pause = Duration::from_millis(shared.config.smile.poll_interval_ms.into());
+    loop {
+        match shared.client.status(handle) {
+            Ok(Status::Final(report)) => {
+                tell(Submitted::Verdict { report, at: shared.clock.boot() });
+                return None;
+            }
+            Ok(Status::Pending | Status::NotFound) => {}
+            Err(failure) => log::debug!(failure = failure.kind.name(); "no status: {failure}"),
+        }
+        let now = shared.clock.boot();
+        if now.plus(pause) >= until {
+            return None;
+        }
+        match orders.recv_timeout(pause) {
+            Ok(order) => return Some(order),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
+    }
+}
