@@ -6,6 +6,25 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+/// Longest window an approval may have, in milliseconds (door-rules 1).
+pub const WINDOW_MS_CEILING: u32 = 30_000;
+/// Longest time a strike may be released, in milliseconds (door-rules 5).
+pub const UNLOCK_MS_CEILING: u32 = 60_000;
+/// Least pause between two tries, in milliseconds; the longest pause may not be less than this can grow to.
+const BACKOFF_MS: (u32, u32) = (5_000, 1_800_000);
+const WINDOW_MS: u32 = 15_000;
+const UNLOCK_MS: u32 = 5_000;
+const LIVENESS: (u32, u32) = (8, 350);
+const GIVE_UP_MS: u32 = 30_000;
+
+// Relations between defaults and their limits: a build that breaks one does not exist.
+const _: () = {
+    assert!(WINDOW_MS <= WINDOW_MS_CEILING);
+    assert!(UNLOCK_MS <= UNLOCK_MS_CEILING);
+    assert!(BACKOFF_MS.0 < BACKOFF_MS.1);
+    assert!(LIVENESS.0 * LIVENESS.1 < GIVE_UP_MS);
+};
+
 /// The whole file.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
@@ -56,31 +75,39 @@ impl Default for Device {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Smile {
-    /// Protocol: `v3` (one signed-token call) or `v1` (upload, then status).
+    /// The service's protocol.
     pub api: Api,
-    /// `production`, or `sandbox`, which judges names and not faces and never opens a real door.
+    /// Which of the service's two worlds judges.
     pub environment: Environment,
     /// Another address than the service's own, https only: a gateway of the site or a stand-in.
+    #[schemars(example = "https://gateway.example.org/smile-id")]
     pub base_url: Option<String>,
     /// A file of PEM certificates to trust instead of the system's.
+    #[schemars(example = "/etc/latchd/ca.pem")]
     pub ca_file: Option<PathBuf>,
-    /// The partner id as the portal shows it, leading zeros included.
+    /// The partner id as the portal shows it, in quotes, leading zeros included (1 to 10 digits).
+    #[schemars(example = "0042")]
     pub partner_id: String,
     /// File with the API key. A systemd credential named `smile-api-key` wins.
     pub api_key_file: PathBuf,
-    /// https address that the service calls when a job is done; empty means the portal's default.
+    /// https address that the service calls when a job is done; without it the portal's own setting counts.
+    #[schemars(example = "https://door.example.org/smile-id")]
     pub callback_url: Option<String>,
-    /// Free fields that come back with each result; not job_id, user_id or job_type.
+    /// Free fields that come back with each result; not job_id, user_id, job_type or sandbox_result.
     pub partner_params: BTreeMap<String, String>,
     /// Where the device stands; sent only when set.
     pub geo: Option<Geo>,
     /// Longest wait for a connection with TLS, in milliseconds (100 to 60000).
+    #[schemars(range(min = 100, max = 60_000))]
     pub connect_timeout_ms: u32,
     /// Longest time to send one request's body, in milliseconds (1000 to 600000).
+    #[schemars(range(min = 1000, max = 600_000))]
     pub send_timeout_ms: u32,
     /// Longest wait for one answer, in milliseconds (1000 to 600000).
+    #[schemars(range(min = 1000, max = 600_000))]
     pub answer_timeout_ms: u32,
     /// Pause between two looks at a job somebody waits for, in milliseconds (50 to 10000).
+    #[schemars(range(min = 50, max = 10_000))]
     pub poll_interval_ms: u32,
 }
 
@@ -108,9 +135,9 @@ impl Default for Smile {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Api {
-    /// REST v1: upload, PUT of a zip, job_status.
+    /// An upload slot, a PUT of a zip, then the job's status.
     V1,
-    /// REST v3: one multipart call, status.
+    /// One multipart call with a signed token, then the job's status.
     V3,
 }
 
@@ -118,9 +145,9 @@ pub enum Api {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Environment {
-    /// Real verdicts on faces.
+    /// Verdicts on faces.
     Production,
-    /// Test identities; verdicts on names.
+    /// Verdicts on test names, not on faces: never opens a real door (door-rules 4).
     Sandbox,
 }
 
@@ -128,11 +155,14 @@ pub enum Environment {
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Geo {
-    /// Degrees north, -90 to 90.
+    /// Degrees north (-90 to 90).
+    #[schemars(range(min = -90, max = 90), example = -1.286)]
     pub latitude: f64,
-    /// Degrees east, -180 to 180.
+    /// Degrees east (-180 to 180).
+    #[schemars(range(min = -180, max = 180), example = 36.817)]
     pub longitude: f64,
-    /// Metres above sea level.
+    /// Metres above sea level (-500 to 20000).
+    #[schemars(range(min = -500, max = 20_000), example = 1795.0)]
     #[serde(default)]
     pub altitude: Option<f64>,
 }
@@ -141,21 +171,26 @@ pub struct Geo {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Camera {
-    /// `v4l2`, or `file` for a machine without a camera.
+    /// Kind of camera.
     pub source: CameraSource,
     /// The V4L2 device node.
     pub device: PathBuf,
     /// Picture, directory of pictures or MJPEG file of the `file` source.
+    #[schemars(example = "/etc/latchd/face.jpg")]
     pub file: Option<PathBuf>,
     /// What the `file` source does with its file.
     pub mode: FileMode,
     /// Wanted pixels in a row (160 to 4096).
+    #[schemars(range(min = 160, max = 4096))]
     pub width: u32,
     /// Wanted rows (120 to 4096).
+    #[schemars(range(min = 120, max = 4096))]
     pub height: u32,
     /// Wanted frames a second (1 to 120).
+    #[schemars(range(min = 1, max = 120))]
     pub fps: u32,
     /// No frame for this long is a fault, in milliseconds (100 to 30000).
+    #[schemars(range(min = 100, max = 30_000))]
     pub frame_timeout_ms: u32,
 }
 
@@ -180,7 +215,7 @@ impl Default for Camera {
 pub enum CameraSource {
     /// A Video4Linux camera.
     V4l2,
-    /// Files. A real line refuses it (door-rules 4).
+    /// Files, for a machine without a camera. A real line refuses it (door-rules 4).
     File,
 }
 
@@ -199,29 +234,37 @@ pub enum FileMode {
 #[serde(default, deny_unknown_fields)]
 pub struct Capture {
     /// Liveness pictures of a burst (6 to 8).
+    #[schemars(range(min = 6, max = 8))]
     pub liveness_count: u32,
     /// Least time between two liveness pictures, in milliseconds (350 to 2000).
+    #[schemars(range(min = 350, max = 2000))]
     pub liveness_interval_ms: u32,
     /// Give up when a burst is not complete after this long, in milliseconds (5000 to 120000).
+    #[schemars(range(min = 5000, max = 120_000))]
     pub give_up_ms: u32,
     /// Darkest mean luminance that is accepted (0 to 255).
+    #[schemars(range(min = 0, max = 255))]
     pub luminance_min: u8,
     /// Below this mean luminance the person is asked for more light (0 to 255).
+    #[schemars(range(min = 0, max = 255))]
     pub luminance_hint: u8,
-    /// Least sharpness: variance of the Laplacian over the squared mean, of the picture at 160x160.
+    /// Least sharpness: variance of the Laplacian over the squared mean, of the picture at 160x160 (0 to 10).
+    #[schemars(range(min = 0, max = 10))]
     pub sharpness_min: f32,
     /// Shortest side of a camera frame that is accepted, in pixels (160 to 2048).
+    #[schemars(range(min = 160, max = 2048))]
     pub side_min: u32,
     /// JPEG quality of selfie and liveness pictures (60 to 95).
+    #[schemars(range(min = 60, max = 95))]
     pub jpeg_quality: u8,
 }
 
 impl Default for Capture {
     fn default() -> Self {
         Self {
-            liveness_count: 8,
-            liveness_interval_ms: 350,
-            give_up_ms: 30_000,
+            liveness_count: LIVENESS.0,
+            liveness_interval_ms: LIVENESS.1,
+            give_up_ms: GIVE_UP_MS,
             luminance_min: 20,
             luminance_hint: 50,
             sharpness_min: 0.002,
@@ -236,18 +279,21 @@ impl Default for Capture {
 #[serde(default, deny_unknown_fields)]
 pub struct Door {
     /// The door's name, in events and in the journal (1 to 64 characters).
+    #[schemars(length(min = 1, max = 64))]
     pub name: String,
-    /// Who may open: the people of this door's own list, or everybody the service knows.
+    /// Who may open (door-rules 15).
     pub who: Who,
     /// The lock's own file, read for the checks and never written.
     pub guard_config: PathBuf,
     /// The lock's socket.
     pub guard_socket: PathBuf,
     /// How long the strike is released, in milliseconds (100 to 60000, within the guard's `pulse_max_ms`).
+    #[schemars(range(min = 100, max = UNLOCK_MS_CEILING))]
     pub unlock_ms: u32,
     /// How long after the last picture an approval may still open, in milliseconds (1000 to 30000, within the guard's `window_max_ms`).
+    #[schemars(range(min = 1000, max = WINDOW_MS_CEILING))]
     pub window_ms: u32,
-    /// Whether the service's sandbox may move a real line: `never`, or `commissioning` while the installer stands there.
+    /// Whether the service's sandbox may move a real line (door-rules 4).
     pub sandbox_unlock: SandboxUnlock,
 }
 
@@ -258,8 +304,8 @@ impl Default for Door {
             who: Who::Listed,
             guard_config: "/etc/latchd/guard.toml".into(),
             guard_socket: "/run/latchd-guard/guard.sock".into(),
-            unlock_ms: 5_000,
-            window_ms: 15_000,
+            unlock_ms: UNLOCK_MS,
+            window_ms: WINDOW_MS,
             sandbox_unlock: SandboxUnlock::Never,
         }
     }
@@ -269,9 +315,9 @@ impl Default for Door {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Who {
-    /// The people of the door's own list.
+    /// People of the door's own list for whom `may_open` is set.
     Listed,
-    /// Every listed person, whether or not `may_open` is set for them. Consent is still asked of the list.
+    /// Every person of the list, whether or not `may_open` is set. Consent is still asked of the list.
     AnyEnrolled,
 }
 
@@ -279,9 +325,9 @@ pub enum Who {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum SandboxUnlock {
-    /// Never.
+    /// It may not.
     Never,
-    /// While the door is set up; warned of everywhere.
+    /// It may, while the installer stands there; warned of everywhere.
     Commissioning,
 }
 
@@ -290,10 +336,13 @@ pub enum SandboxUnlock {
 #[serde(default, deny_unknown_fields)]
 pub struct Lockout {
     /// Denials of one user or one reader that lock out (1 to 100).
+    #[schemars(range(min = 1, max = 100))]
     pub denials: u32,
     /// The span in which they count, in minutes (1 to 1440).
+    #[schemars(range(min = 1, max = 1440))]
     pub within_minutes: u32,
     /// How long the lock-out lasts, in minutes (1 to 1440).
+    #[schemars(range(min = 1, max = 1440))]
     pub minutes: u32,
 }
 
@@ -308,18 +357,24 @@ impl Default for Lockout {
 #[serde(default, deny_unknown_fields)]
 pub struct Queue {
     /// Most unfinished jobs (10 to 1000000). When reached, new captures are refused.
+    #[schemars(range(min = 10, max = 1_000_000))]
     pub max_jobs: u32,
     /// Largest size of the database, in mebibytes (16 to 65536).
+    #[schemars(range(min = 16, max = 65_536))]
     pub max_mib: u32,
     /// Free space that is always left to others, in mebibytes (0 to 65536).
+    #[schemars(range(min = 0, max = 65_536))]
     pub min_free_mib: u32,
     /// A job not submitted after this long expires, in hours (1 to 8760).
+    #[schemars(range(min = 1, max = 8760))]
     pub time_to_live_hours: u32,
     /// First pause after a failure, in milliseconds (50 to 600000).
+    #[schemars(range(min = 50, max = 600_000))]
     pub backoff_min_ms: u32,
     /// Longest pause between two tries, in milliseconds (1000 to 86400000).
+    #[schemars(range(min = 1000, max = 86_400_000))]
     pub backoff_max_ms: u32,
-    /// What happens to a v3 job whose answer was lost: `hold` for a person, or `resubmit-once`.
+    /// What happens to a v3 job whose answer was lost.
     pub unknown_outcome: UnknownOutcome,
 }
 
@@ -330,8 +385,8 @@ impl Default for Queue {
             max_mib: 2_048,
             min_free_mib: 64,
             time_to_live_hours: 72,
-            backoff_min_ms: 5_000,
-            backoff_max_ms: 1_800_000,
+            backoff_min_ms: BACKOFF_MS.0,
+            backoff_max_ms: BACKOFF_MS.1,
             unknown_outcome: UnknownOutcome::Hold,
         }
     }
@@ -341,7 +396,7 @@ impl Default for Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownOutcome {
-    /// A person or a callback resolves it.
+    /// It waits for a person or a callback.
     Hold,
     /// It is submitted once more: it may be billed twice.
     ResubmitOnce,
@@ -352,6 +407,7 @@ pub enum UnknownOutcome {
 #[serde(default, deny_unknown_fields)]
 pub struct Retention {
     /// Pictures of unknown outcomes and dead letters are erased after this long, in hours of the device being on (0 to 8760).
+    #[schemars(range(min = 0, max = 8760))]
     pub unresolved_hours: u32,
 }
 
@@ -365,7 +421,7 @@ impl Default for Retention {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
 #[serde(default, deny_unknown_fields)]
 pub struct Log {
-    /// Least level: `error`, `warn`, `info` or `debug`.
+    /// Least level that is written.
     pub level: LogLevel,
 }
 
@@ -379,12 +435,12 @@ impl Default for Log {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum LogLevel {
-    /// Errors.
+    /// Only errors.
     Error,
-    /// And warnings.
+    /// Warnings too.
     Warn,
-    /// And what happens at the door.
+    /// What happens at the door too.
     Info,
-    /// And what helps a developer.
+    /// What helps a developer too.
     Debug,
 }

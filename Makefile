@@ -1,0 +1,43 @@
+# What a person does with latchd. `make` alone lists it. Logic lives in scripts/.
+
+PREFIX ?= /usr
+DESTDIR ?=
+CACHE := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/latchd
+export CARGO_TARGET_DIR ?= target
+# A Rust installed by rustup counts also where the login shell has not put it on the path.
+export PATH := $(HOME)/.cargo/bin:$(PATH)
+RELEASE := $(CARGO_TARGET_DIR)/release
+
+.DEFAULT_GOAL := help
+.PHONY: help prerequisites build demo test bench install clean-cache
+
+help: ## List what can be made
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+prerequisites: ## Install what the build needs (apt where this is Debian; says so first)
+	@scripts/prerequisites.sh build
+
+build: prerequisites ## Build the release binaries
+	cargo build --release --locked
+
+demo: build ## Build, then watch a door: granted, denied, offline, late, killed in mid-pulse
+	$(RELEASE)/latchd demo
+
+test: ## Format, lint, licences, all tests and the demo; ends with one line of counts
+	@scripts/prerequisites.sh test
+	@scripts/test.sh
+
+bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
+	@scripts/bench.sh
+
+install: ## Install built binaries, units and annotated files below DESTDIR (PREFIX=/usr)
+	@test -x $(RELEASE)/latchd || { echo "make install: nothing built yet; run make build first" >&2; exit 1; }
+	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(RELEASE)/latchd $(RELEASE)/latchd-guard
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service $(wildcard systemd/*.socket)
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d systemd/sysusers.d/latchd.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d systemd/tmpfiles.d/latchd.conf
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d systemd/udev/99-latchd.rules
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md config/*.toml
+
+clean-cache: ## Remove the tools and builds that make test keeps in the user's cache
+	rm -rf $(CACHE)
