@@ -5,3 +5,4 @@ pub mod access;
 pub mod clock;
 pub mod config;
 pub mod picture;
+pub mod smileid;
