@@ -1,0 +1,142 @@
+//! The client the agent holds: one connection pool, one token, shared by its threads.
+
+use super::body::Body;
+use super::classify::Endpoint;
+use super::failure::{Failure, FailureKind};
+use super::settings::{Settings, SmileError};
+use super::submission::{Accepted, Handle, LookUp, Progress, Status, Submission};
+use super::token::TokenCache;
+use super::transport::{Call, Exchange, Transport};
+use crate::clock::{Clock, Random, WallTime};
+use crate::config::model::Api;
+use secrecy::ExposeSecret as _;
+use serde_json::{Map, Value};
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+use ureq::http::{HeaderValue, Method};
+
+/// Speaks to the service. `Send + Sync`; makes no thread and installs nothing global.
+pub struct Client {
+    pub(crate) settings: Settings,
+    pub(crate) transport: Transport,
+    pub(crate) tokens: TokenCache,
+    pub(crate) clock: Arc<dyn Clock>,
+    pub(crate) random: Arc<dyn Random>,
+    source: [(&'static str, HeaderValue); 2],
+}
+
+/// A connection used less than this ago is warm enough: a submission will find it open.
+const WARM_ENOUGH: Duration = Duration::from_secs(3);
+
+impl Client {
+    /// Reads the certificates to trust. No connection is made yet.
+    pub fn new(
+        settings: Settings,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SmileError> {
+        let transport = Transport::new(&settings, clock.clone())?;
+        let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("rest_api"));
+        let source = [
+            ("smileid-source-sdk", value(&settings.source_sdk)),
+            ("smileid-source-sdk-version", value(&settings.source_sdk_version)),
+        ];
+        Ok(Self { settings, transport, tokens: TokenCache::default(), clock, random, source })
+    }
+
+    /// The protocol this client speaks.
+    pub fn api(&self) -> Api {
+        self.settings.api
+    }
+
+    /// Makes what the next submission needs while the person still looks into the camera: a token (v3) and a
+    /// connection that stays open. Costs nothing when both are there.
+    pub fn warm(&self) -> Result<(), Failure> {
+        if self.api() == Api::V3 {
+            self.v3_token()?;
+        }
+        if self.transport.idle() < WARM_ENOUGH {
+            return Ok(());
+        }
+        let url = format!("{}/", self.settings.base);
+        let call = Call { endpoint: Endpoint::Status, method: Method::HEAD, url: &url, headers: Vec::new() };
+        let exchange = self.transport.exchange(call, &mut Body::new(Vec::new()));
+        // Any answer will do: the connection is what was wanted.
+        match exchange.result {
+            Ok(_) => Ok(()),
+            Err(_) => Err(exchange.failure(self.api(), "", &[])),
+        }
+    }
+
+    /// Submits one job, once. `progress` is told when the pictures begin to leave and when the last byte has left.
+    ///
+    /// # Errors
+    /// The kind says whether the service may have the job; see [`FailureKind`].
+    pub fn submit(
+        &self,
+        submission: &Submission<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Accepted, Failure> {
+        submission.check()?;
+        match self.api() {
+            Api::V3 => self.v3_submit(submission, progress),
+            Api::V1 => self.v1_submit(submission, progress),
+        }
+    }
+
+    /// Asks for the state of a job.
+    pub fn status(&self, handle: &Handle) -> Result<Status, Failure> {
+        match self.api() {
+            Api::V3 => self.v3_status(handle),
+            Api::V1 => self.v1_status(handle),
+        }
+    }
+
+    /// What became of a job whose submission got no clear answer. v1 only: v3 knows no job by our own id.
+    pub fn look_up(&self, handle: &Handle) -> Result<LookUp, Failure> {
+        match self.api() {
+            Api::V1 => self.v1_look_up(handle),
+            Api::V3 => Err(Failure::local(
+                FailureKind::Configuration,
+                "v3 has no call that finds a job by our own id; only a callback or a person can tell",
+            )),
+        }
+    }
+
+    /// The server's clock by its last answer's Date header, moved on to now. For a device that does not know the time.
+    pub fn server_time(&self) -> Option<WallTime> {
+        self.transport.server_time()
+    }
+
+    pub(crate) fn source_headers(&self) -> [(&'static str, HeaderValue); 2] {
+        self.source.clone()
+    }
+
+    /// Words that must not be in any text about `submission`.
+    pub(crate) fn secrets<'a>(&'a self, submission: &'a Submission<'_>) -> Vec<&'a str> {
+        let mut words = vec![self.settings.api_key.expose_secret()];
+        words.extend(submission.private_words());
+        words
+    }
+
+    /// The object of a successful answer; everything else is the failure it means.
+    pub(crate) fn success<'e>(
+        &self,
+        exchange: &'e Exchange,
+        secrets: &[&str],
+    ) -> Result<&'e Map<String, Value>, Failure> {
+        match &exchange.result {
+            Ok(answer) if (200..300).contains(&answer.http) => {
+                answer.json.as_ref().map_err(|why| exchange.failure(self.api(), why, secrets))
+            }
+            _ => Err(exchange.failure(self.api(), "", secrets)),
+        }
+    }
+}
+
+impl fmt::Debug for Client {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Client").field("settings", &self.settings).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,43 @@
+//! The service's protocol, v3 and v1, over one transport.
+//!
+//! This room turns a [`Submission`] into requests and answers into an [`access::Report`](crate::access::Report).
+//! It decides nothing about doors or queues: it tells exactly what a failure means ([`FailureKind`]) and what the
+//! service said ([`Status`]). What is sent where is in `docs/protocol.md`; the rules it keeps are door-rules 4, 13
+//! and 16 and promise 4 of the queue.
+//!
+//! It makes no thread (a name look-up past its cache excepted), reads no clock but the one it is given, never
+//! follows a redirect, never sends a request twice but for one renewal of a refused token, and holds a picture
+//! nowhere: bodies are read from where the pictures lie.
+//!
+//! - [`client`]: what the agent calls. [`submission`]: the words it calls with. [`settings`]: checked settings.
+//! - `v3`, `v1`: the two protocols. [`verdict`]: their words and codes. [`classify`]: what a failure means.
+//! - `transport`, `resolver`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
+//! - [`result`]: a result for people and programs. [`bench`]: the client measured alone.
+
+mod archive;
+pub mod bench;
+pub mod body;
+pub mod classify;
+pub mod client;
+pub mod failure;
+mod multipart;
+mod resolver;
+pub mod result;
+pub mod settings;
+mod signature;
+pub mod submission;
+mod token;
+mod transport;
+mod v1;
+mod v3;
+pub mod verdict;
+
+pub use body::BodyProgress;
+pub use client::Client;
+pub use failure::{Failure, FailureKind, Reject};
+pub use result::ResultLine;
+pub use settings::{Settings, SmileError, Timeouts, Trust};
+pub use submission::{
+    Accepted, Consent, Details, Enrolment, Handle, IdInfo, Images, LookUp, Progress, Repeat, Status,
+    Submission,
+};

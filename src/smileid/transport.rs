@@ -1,0 +1,365 @@
+//! The one way to the service: HTTP/1.1 over TLS, with a limit on everything that comes back.
+//!
+//! https only, no redirect is followed, no proxy of the environment is used, no request is sent twice. Answers
+//! are read to their end, up to [`ANSWER_MAX`], so that the connection can be kept.
+
+use super::body::{Body, BodyProgress};
+use super::classify::{Ended, Endpoint, Seen, classify};
+use super::failure::{Failure, FailureKind, one_line, scrubbed};
+use super::resolver::CachingResolver;
+use super::settings::{Settings, SmileError, Trust};
+use crate::clock::{BootTime, Clock, Wall, WallTime};
+use crate::config::model::Api;
+use serde_json::{Map, Value};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, header};
+use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
+use ureq::unversioned::transport::DefaultConnector;
+use ureq::{Agent, SendBody};
+
+/// Most bytes of an answer's body.
+pub const ANSWER_MAX: u64 = 256 * 1024;
+/// A kept connection older than this is not used: a server that closes it in the same moment would leave a
+/// submission's fate open.
+pub(crate) const IDLE_MAX: Duration = Duration::from_secs(5);
+/// Bodies larger than this ask before they are sent, so that a refusal by size costs no upload.
+const ASK_BEFORE: u64 = 1_000_000;
+/// One full TLS record.
+const BUFFER: usize = 16 * 1024;
+
+/// The connection pool, and what was learnt about the server's clock.
+pub(crate) struct Transport {
+    agent: Agent,
+    clock: Arc<dyn Clock>,
+    used: AtomicU64,
+    server_time: Mutex<Option<(BootTime, WallTime)>>,
+}
+
+/// A request without its body.
+pub(crate) struct Call<'a> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) method: Method,
+    pub(crate) url: &'a str,
+    pub(crate) headers: Vec<(&'static str, HeaderValue)>,
+}
+
+/// An answer, read to its end.
+pub(crate) struct Answer {
+    pub(crate) http: u16,
+    /// The body as a JSON object, or why it is none.
+    pub(crate) json: Result<Map<String, Value>, &'static str>,
+    pub(crate) retry_after: Option<Duration>,
+    pub(crate) date: Option<WallTime>,
+}
+
+/// No answer.
+pub(crate) enum Lost {
+    Certificate(String),
+    Broken(String),
+    Nonsense(&'static str),
+}
+
+/// A call as it went: how much was handed over, and what came back.
+pub(crate) struct Exchange {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) sent: BodyProgress,
+    pub(crate) result: Result<Answer, Lost>,
+}
+
+impl Transport {
+    pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, SmileError> {
+        let tls = TlsConfig::builder()
+            .provider(TlsProvider::Rustls)
+            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
+            .root_certs(RootCerts::Specific(Arc::new(trusted(&settings.trust)?)))
+            .build();
+        let timeouts = settings.timeouts;
+        let config = Agent::config_builder()
+            .tls_config(tls)
+            .https_only(true)
+            .proxy(None)
+            .max_redirects(0)
+            .max_redirects_will_error(false)
+            .http_status_as_error(false)
+            .user_agent(concat!("latchd/", env!("CARGO_PKG_VERSION")))
+            .accept("application/json")
+            .input_buffer_size(BUFFER)
+            .output_buffer_size(BUFFER)
+            .max_response_header_size(BUFFER)
+            .max_idle_age(IDLE_MAX)
+            .max_idle_connections(4)
+            .max_idle_connections_per_host(2)
+            .timeout_resolve(Some(timeouts.connect))
+            .timeout_connect(Some(timeouts.connect))
+            .timeout_send_request(Some(timeouts.send))
+            .timeout_await_100(Some(Duration::from_millis(200)))
+            .timeout_send_body(Some(timeouts.send))
+            .timeout_recv_response(Some(timeouts.answer))
+            .timeout_recv_body(Some(timeouts.answer))
+            .build();
+        let resolver = CachingResolver::new(clock.clone());
+        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        Ok(Self { agent, clock, used: AtomicU64::new(0), server_time: Mutex::new(None) })
+    }
+
+    /// Sends `call` with `body` and reads the answer. Never repeats anything.
+    pub(crate) fn exchange(&self, call: Call<'_>, body: &mut Body<'_, '_>) -> Exchange {
+        let endpoint = call.endpoint;
+        let result = self.run(call, body);
+        if result.is_ok() {
+            self.used.store(self.clock.boot().as_micros(), Ordering::Relaxed);
+        }
+        Exchange { endpoint, sent: body.handed(), result }
+    }
+
+    fn run(&self, call: Call<'_>, body: &mut Body<'_, '_>) -> Result<Answer, Lost> {
+        let mut request = Request::builder().method(&call.method).uri(call.url);
+        for (name, value) in call.headers {
+            request = request.header(name, value);
+        }
+        let bodiless = matches!(call.method, Method::GET | Method::HEAD);
+        if !bodiless {
+            request = request.header(header::CONTENT_LENGTH, body.length());
+            if body.length() > ASK_BEFORE {
+                request = request.header(header::EXPECT, "100-continue");
+            }
+        }
+        let broken = |_| Lost::Nonsense("the request cannot be formed");
+        let response = if bodiless {
+            self.agent.run(request.body(()).map_err(broken)?)
+        } else {
+            self.agent.run(request.body(SendBody::from_reader(body)).map_err(broken)?)
+        };
+        self.answer(response.map_err(|error| lost(&error))?)
+    }
+
+    fn answer(&self, response: Response<ureq::Body>) -> Result<Answer, Lost> {
+        let (head, mut body) = response.into_parts();
+        let date = text_of(&head.headers, header::DATE).and_then(http_date);
+        if let Some(date) = date {
+            *self.server_time.lock().unwrap_or_else(PoisonError::into_inner) =
+                Some((self.clock.boot(), date));
+        }
+        let now = date.or_else(|| self.clock.wall().known());
+        let retry_after =
+            text_of(&head.headers, header::RETRY_AFTER).and_then(|text| read_retry_after(text, now));
+        let success = head.status.is_success();
+        let announced = body.content_length().unwrap_or(0);
+        let json = if announced > ANSWER_MAX {
+            Err("the answer is larger than 256 KiB")
+        } else {
+            match body.with_config().limit(ANSWER_MAX).read_to_vec() {
+                Ok(bytes) => json_object(&head.headers, &bytes, success),
+                Err(ureq::Error::BodyExceedsLimit(_)) => Err("the answer is larger than 256 KiB"),
+                // An error status has said enough; a success without its body has not.
+                Err(error) if success => return Err(lost(&error)),
+                Err(_) => Err("the answer broke off"),
+            }
+        };
+        Ok(Answer { http: head.status.as_u16(), json, retry_after, date })
+    }
+
+    /// Time since an answer last came; long when none ever did.
+    pub(crate) fn idle(&self) -> Duration {
+        match self.used.load(Ordering::Relaxed) {
+            0 => Duration::MAX,
+            used => self.clock.boot().since(BootTime::from_micros(used)),
+        }
+    }
+
+    /// The server's clock as last told, moved on to now.
+    pub(crate) fn server_time(&self) -> Option<WallTime> {
+        let told = *self.server_time.lock().unwrap_or_else(PoisonError::into_inner);
+        told.map(|(at, date)| {
+            let since = i64::try_from(self.clock.boot().since(at).as_millis()).unwrap_or(i64::MAX);
+            WallTime::from_unix_millis(date.as_unix_millis().saturating_add(since))
+        })
+    }
+
+    pub(crate) fn wall(&self) -> Wall {
+        self.clock.wall()
+    }
+}
+
+impl Exchange {
+    /// The failure this exchange is, for an answer that is no success or says nonsense (`why`).
+    pub(crate) fn failure(&self, api: Api, why: &str, secrets: &[&str]) -> Failure {
+        let name = match self.endpoint {
+            Endpoint::Token => "token",
+            Endpoint::Entry => "submission",
+            Endpoint::Status => "status",
+            Endpoint::Upload => "upload",
+            Endpoint::Put => "archive",
+            Endpoint::JobStatus => "job_status",
+        };
+        let answer = match &self.result {
+            Err(lost) => {
+                let (ended, text) = match lost {
+                    Lost::Certificate(text) => (Ended::CertificateRefused, text.as_str()),
+                    Lost::Broken(text) => (Ended::Broken, text.as_str()),
+                    Lost::Nonsense(text) => (Ended::Nonsense, *text),
+                };
+                let kind = classify(api, self.endpoint, self.sent, ended);
+                return Failure::local(kind, format!("{name}: {text}"));
+            }
+            Ok(answer) => answer,
+        };
+        let none = Map::new();
+        let object = answer.json.as_ref().unwrap_or(&none);
+        let code = object.get("code").and_then(text_or_number);
+        let told =
+            object.get("message").or_else(|| object.get("error")).and_then(Value::as_str).unwrap_or("");
+        let (ended, text) = if (200..300).contains(&answer.http) {
+            (Ended::Nonsense, format!("{name}: answer {}: {why}", answer.http))
+        } else {
+            let seen = Seen {
+                http: answer.http,
+                code: code.as_deref(),
+                message: told,
+                job_id_null: object.get("job_id").is_some_and(Value::is_null),
+                retry_after: answer.retry_after,
+            };
+            let coded = code.as_deref().map(|code| format!(" code {code}")).unwrap_or_default();
+            (Ended::Answered(seen), format!("{name}: answer {}{coded} {told}", answer.http))
+        };
+        let kind = classify(api, self.endpoint, self.sent, ended);
+        Failure {
+            kind,
+            text: scrubbed(&text, secrets),
+            http: Some(answer.http),
+            code: code.map(|code| one_line(&code).chars().take(16).collect()),
+            retry_after: answer.retry_after,
+            server_date: answer.date,
+        }
+    }
+}
+
+/// The certificates to trust; none at all is an error that names its remedy.
+fn trusted(trust: &Trust) -> Result<Vec<Certificate<'static>>, SmileError> {
+    use rustls::pki_types::CertificateDer;
+    use rustls::pki_types::pem::PemObject as _;
+    let (place, found) = match trust {
+        Trust::System => ("the system's store".to_owned(), rustls_native_certs::load_native_certs().certs),
+        Trust::CaFile(file) => {
+            let unreadable =
+                |error: std::io::Error| SmileError::CaFile { file: file.clone(), reason: error.to_string() };
+            let pem = std::fs::read(file).map_err(unreadable)?;
+            let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
+            (file.display().to_string(), found)
+        }
+    };
+    // The HTTP library drops what it cannot parse without a word: count here.
+    let mut store = rustls::RootCertStore::empty();
+    let (usable, unusable) = store.add_parsable_certificates(found.iter().cloned());
+    if usable == 0 {
+        return Err(SmileError::NoCertificates { place, unusable });
+    }
+    Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
+}
+
+/// Why no answer came, in words that hold nothing of the request.
+fn lost(error: &ureq::Error) -> Lost {
+    match error {
+        ureq::Error::Io(io) => {
+            let tls = io.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+            match tls {
+                Some(rustls::Error::InvalidCertificate(_)) => {
+                    Lost::Certificate(tls.map(ToString::to_string).unwrap_or_default())
+                }
+                Some(other) => Lost::Broken(format!("TLS: {other}")),
+                None => Lost::Broken(format!("connection: {}", io.kind())),
+            }
+        }
+        ureq::Error::Rustls(rustls::Error::InvalidCertificate(why)) => Lost::Certificate(format!("{why:?}")),
+        ureq::Error::Timeout(phase) => Lost::Broken(format!("timed out ({phase})")),
+        ureq::Error::HostNotFound => Lost::Broken("host not found".to_owned()),
+        ureq::Error::LargeResponseHeader(..) => Lost::Nonsense("the answer's head is too large"),
+        ureq::Error::Protocol(_) | ureq::Error::Http(_) => Lost::Nonsense("the answer is not HTTP"),
+        _ => Lost::Broken("connection failed".to_owned()),
+    }
+}
+
+fn text_of(headers: &HeaderMap, name: header::HeaderName) -> Option<&str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}
+
+/// The body as a JSON object. A success must say that it is JSON; an error's body is only read for its text.
+fn json_object(headers: &HeaderMap, bytes: &[u8], success: bool) -> Result<Map<String, Value>, &'static str> {
+    let kind = text_of(headers, header::CONTENT_TYPE).unwrap_or_default();
+    let kind = kind.split(';').next().unwrap_or_default().trim();
+    if success && !kind.eq_ignore_ascii_case("application/json") {
+        return Err("the answer's content type is not application/json");
+    }
+    // serde_json ends at 128 levels, and knows a truncated object from a whole one.
+    serde_json::from_slice(bytes).map_err(|_| "the answer is not a whole JSON object")
+}
+
+fn http_date(text: &str) -> Option<WallTime> {
+    let stamp = jiff::fmt::rfc2822::DateTimeParser::new().parse_timestamp(text).ok()?;
+    Some(WallTime::from_unix_millis(stamp.as_millisecond()))
+}
+
+/// Retry-After in seconds or as a date, at most a day. A date in the past means now.
+fn read_retry_after(text: &str, now: Option<WallTime>) -> Option<Duration> {
+    const DAY: u64 = 24 * 3600;
+    let text = text.trim();
+    if !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit()) {
+        return Some(Duration::from_secs(text.parse().unwrap_or(DAY).min(DAY)));
+    }
+    let millis = http_date(text)?.as_unix_millis().saturating_sub(now?.as_unix_millis());
+    Some(Duration::from_millis(u64::try_from(millis).unwrap_or(0).min(DAY * 1000)))
+}
+
+/// A field that some answers carry as text and some as a number.
+pub(crate) fn text_or_number(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        _ => None,
+    }
+}
+
+/// A header value that debug output of the HTTP library shows as `Sensitive`.
+pub(crate) fn secret_header(value: &str) -> Result<HeaderValue, Failure> {
+    let mut value = HeaderValue::from_str(value)
+        .map_err(|_| Failure::local(FailureKind::Malformed, "a value cannot be sent as a header"))?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn retry_after_as_seconds_as_a_date_and_as_nonsense() {
+        let now = http_date("Sun, 06 Nov 1994 08:49:37 GMT");
+        assert!(now.is_some());
+        for (text, seconds) in [
+            ("0", Some(0)),
+            ("120", Some(120)),
+            (" 7 ", Some(7)),
+            ("99999999999999999999999", Some(24 * 3600)),
+            ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
+            ("Sun, 06 Nov 1994 08:40:37 GMT", Some(0)),
+            ("Sun, 06 Nov 2094 08:40:37 GMT", Some(24 * 3600)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ] {
+            assert_eq!(read_retry_after(text, now), seconds.map(Duration::from_secs), "{text}");
+        }
+        // A date means nothing to a device that does not know the time.
+        assert_eq!(read_retry_after("Sun, 06 Nov 1994 08:50:37 GMT", None), None);
+    }
+
+    #[test]
+    fn secrets_do_not_show_in_the_debug_output_of_a_request() {
+        let request =
+            Request::builder().header("smileid-token", secret_header("t0ken").unwrap()).body(()).unwrap();
+        assert!(!format!("{request:?}").contains("t0ken"));
+    }
+}
