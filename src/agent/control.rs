@@ -1,0 +1,118 @@
+//! Answers the control sockets: claims go to the director, everything else to the database.
+
+use super::lock::LockView;
+use super::message::{ClaimOrder, Message};
+use super::operations::{self, Actor};
+use super::shared::Shared;
+use crate::access::{Claim, Product, UserId};
+use crate::control::server::{Answer, Handler, Peer};
+use crate::control::{Reply, Request};
+use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Lines that may wait for a claimer; more are lost, the attempt goes on.
+const LINES: usize = 64;
+/// How often a claimer who hears nothing is checked for being there.
+const GLANCE: Duration = Duration::from_millis(500);
+/// How often a follower of events is given news.
+const FOLLOW: Duration = Duration::from_millis(500);
+
+/// The daemon's side of both sockets.
+pub struct Control {
+    shared: Arc<Shared>,
+    director: Sender<Message>,
+    lock: Arc<Mutex<LockView>>,
+}
+
+impl Control {
+    /// Answers for these.
+    pub fn new(shared: Arc<Shared>, director: Sender<Message>, lock: Arc<Mutex<LockView>>) -> Self {
+        Self { shared, director, lock }
+    }
+
+    fn claim(&self, order: ClaimOrder, replies: &crossbeam_channel::Receiver<Reply>, answer: &mut Answer) {
+        let attempt = order.claim.attempt;
+        if self.director.send(Message::Claim(Box::new(order))).is_err() {
+            return;
+        }
+        loop {
+            match replies.recv_timeout(GLANCE) {
+                Ok(reply) => {
+                    let last = reply.is_last();
+                    if answer.send(&reply).is_err() {
+                        let _ = self.director.send(Message::Abandon(attempt));
+                        return;
+                    }
+                    if last {
+                        return;
+                    }
+                }
+                Err(RecvTimeoutError::Timeout) if answer.abandoned() => {
+                    let _ = self.director.send(Message::Abandon(attempt));
+                    return;
+                }
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return,
+            }
+        }
+    }
+
+    fn follow(&self, mut after: i64, answer: &mut Answer) {
+        let (_keep, never) = bounded::<()>(0);
+        loop {
+            let mut gone = false;
+            let read = operations::events(&self.shared.store, after, &mut |seq, reply| {
+                after = seq;
+                gone |= answer.send(&reply).is_err();
+            });
+            if read.is_err() || gone || answer.abandoned() {
+                return;
+            }
+            let _ = never.recv_timeout(FOLLOW);
+        }
+    }
+}
+
+impl Handler for Control {
+    fn handle(&self, peer: Peer, request: Request, answer: &mut Answer) {
+        match request {
+            Request::Claim { product, user_id, wait, allow_new_enroll } => {
+                let (Some(product), Ok(user)) = (Product::parse(&product), UserId::parse(&user_id)) else {
+                    let cause = "the product or the user id is not understood".to_owned();
+                    let remedy = crate::access::words::NotAUserId.to_string();
+                    let _ = answer.send(&Reply::Failed { exit: 2, cause, remedy });
+                    return;
+                };
+                let (told, replies) = bounded(LINES);
+                let claim =
+                    Claim { attempt: self.shared.new_attempt(), user, product, reader: "socket".into() };
+                let received = self.shared.clock.boot();
+                let order = ClaimOrder { claim, allow_new_enroll, no_wait: !wait, received, replies: told };
+                self.claim(order, &replies, answer);
+            }
+            Request::Events { after, follow: true } => self.follow(after, answer),
+            Request::Status => {
+                let lock = self
+                    .lock
+                    .lock()
+                    .unwrap_or_else(PoisonError::into_inner)
+                    .to_json(self.shared.clock.boot());
+                let _ = answer.send(&operations::status(&self.shared, lock));
+            }
+            other => {
+                let actor = Actor { uid: peer.uid };
+                let backend = operations::Backend::of(&self.shared);
+                let mut send = |reply: Reply| drop(answer.send(&reply));
+                if let Err(error) = operations::perform(&backend, actor, other, &mut send) {
+                    send(Reply::Failed {
+                        exit: error.exit_code(),
+                        cause: error.to_string(),
+                        remedy: error.remedy(),
+                    });
+                }
+                self.shared.wake();
+            }
+        }
+    }
+}

@@ -1,0 +1,187 @@
+//! The composition root: starts the threads, owns the channels, drives the attempt machine. It knows all rooms
+//! and decides nothing: what it is told becomes an event, what the machine commands is obeyed in order.
+//!
+//! | thread | works on | limit of one piece |
+//! |---|---|---|
+//! | director (main) | the attempt machine, every message | 30 s |
+//! | guard-link | the socket to the guard, heartbeats | - (the guard watches it) |
+//! | camera | one burst | 150 s |
+//! | submitter | the job of the person at the door | 300 s |
+//! | drain | the jobs that wait | 300 s |
+//! | housekeeping | network changes, retention, the audit's head | 60 s |
+//! | control-read, control-operator | the two sockets; a thread a connection | - |
+//! | signals, log | SIGTERM; log lines | - |
+
+pub mod alone;
+mod camera;
+mod control;
+mod details;
+mod director;
+mod drain;
+mod error;
+mod housekeeping;
+mod job;
+mod lock;
+mod message;
+mod network;
+mod operations;
+mod records;
+mod shared;
+pub mod solo;
+mod story;
+mod submitter;
+mod watchdog;
+
+pub use error::AgentError;
+
+use crate::access::{LockoutRule, Machine, Rules, WhoMayOpen};
+use crate::clock::{Clock, SystemClock, SystemRandom};
+use crate::config::model::Who;
+use crate::config::{Config, GuardConfig};
+use crate::control::{ControlError, server};
+use crate::guard::{self, Link, LinkSettings};
+use crate::store::Opening;
+use control::Control;
+use crossbeam_channel::bounded;
+use director::{Director, Hands};
+use lock::LockView;
+use message::Message;
+use sd_notify::NotifyState;
+use shared::{DatabaseAlarm, Opened, Shared};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+/// Messages that may wait for the director. The camera's progress is dropped when it is full; everybody else waits.
+const MESSAGES: usize = 64;
+/// How long somebody who enrols waits for the verdict.
+const ENROLMENT_WAIT: Duration = Duration::from_secs(30);
+
+/// The attempt machine's rules of a configuration.
+fn rules(config: &Config) -> Rules {
+    Rules {
+        who: match config.door.who {
+            Who::Listed => WhoMayOpen::Listed,
+            Who::AnyEnrolled => WhoMayOpen::AnyEnrolled,
+        },
+        window: Duration::from_millis(config.door.window_ms.into()),
+        unlock: Duration::from_millis(config.door.unlock_ms.into()),
+        enrolment_wait: ENROLMENT_WAIT,
+    }
+}
+
+/// The lock-out rule of a configuration.
+fn lockout_rule(config: &Config) -> LockoutRule {
+    let minutes = |count: u32| Duration::from_secs(u64::from(count) * 60);
+    LockoutRule {
+        denials: config.lockout.denials,
+        within: minutes(config.lockout.within_minutes),
+        lasts: minutes(config.lockout.minutes),
+    }
+}
+
+fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), AgentError> {
+    std::thread::Builder::new().name(name.into()).spawn(body).map(drop).map_err(AgentError::Thread)
+}
+
+/// Runs the daemon until SIGTERM or SIGINT.
+///
+/// # Errors
+/// Something of the start failed; nothing runs then.
+pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
+    // A core file would hold keys and faces (queue promise 10).
+    let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let random = Arc::new(SystemRandom);
+    let Opened { shared, opening, woken } = Shared::open(config, guard, Arc::clone(&clock), random)?;
+    start_records(&shared, &opening)?;
+
+    let (read_path, operator_path) = server::socket_paths(&config.device.run_dir);
+    std::fs::create_dir_all(&config.device.run_dir)
+        .map_err(|source| ControlError::Io { path: config.device.run_dir.display().to_string(), source })?;
+    let mode = if sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some() {
+        0o660
+    } else {
+        0o600
+    };
+    let readers = server::bind(&read_path, mode)?;
+    let operators = server::bind(&operator_path, mode)?;
+
+    let (messages, inbox) = bounded(MESSAGES);
+    // One order each may wait; the director never blocks on its workers.
+    let (camera_orders, camera_inbox) = bounded(1);
+    let (submit_orders, submit_inbox) = bounded(2);
+    let lock = Arc::new(Mutex::new(LockView::default()));
+
+    let link = Link::new();
+    let settings = LinkSettings { socket: config.door.guard_socket.clone(), guard: guard.clone() };
+    let (to_director, handle, time) = (messages.clone(), link.clone(), Arc::clone(&clock));
+    thread("guard-link", move || {
+        guard::run_link(&settings, time.as_ref(), &handle, &mut |report| {
+            // Only a director that is gone does not take it.
+            let _ = to_director.send(Message::Guard(report));
+        });
+    })?;
+    let (all, to_director) = (Arc::clone(&shared), messages.clone());
+    thread("camera", move || camera::run(&all, &camera_inbox, &to_director))?;
+    let (all, to_director) = (Arc::clone(&shared), messages.clone());
+    thread("submitter", move || submitter::run(&all, &submit_inbox, &to_director))?;
+    let all = Arc::clone(&shared);
+    thread("drain", move || drain::run(&all, &woken))?;
+    let all = Arc::clone(&shared);
+    thread("housekeeping", move || housekeeping::run(&all))?;
+
+    let control: Arc<dyn server::Handler> =
+        Arc::new(Control::new(Arc::clone(&shared), messages.clone(), Arc::clone(&lock)));
+    let handler = Arc::clone(&control);
+    thread("control-read", move || server::serve(&readers, false, &handler))?;
+    thread("control-operator", move || server::serve(&operators, true, &control))?;
+    signals(messages)?;
+
+    let ping = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    let hands = Hands { link: link.clone(), camera: camera_orders, submitter: submit_orders };
+    let mut director = Director::new(Arc::clone(&shared), Machine::new(rules(config)), hands, lock);
+    notify(&[NotifyState::Ready, NotifyState::Status("at the door")]);
+    log::info!(door = config.door.name.as_str(), ready_ms = clock.boot().as_millis(); "ready");
+    director.run(&inbox, ping);
+
+    notify(&[NotifyState::Stopping]);
+    records::append(&shared, None, None, "stopped", vec![]);
+    housekeeping::write_head(&shared, None);
+    link.stop();
+    for path in [read_path, operator_path] {
+        let _ = std::fs::remove_file(path);
+    }
+    log::logger().flush();
+    Ok(())
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::debug!("systemd was not told: {error}");
+    }
+}
+
+/// The first rows of this run: what was found, what applies, what was interrupted.
+fn start_records(shared: &Shared, opening: &Opening) -> Result<(), AgentError> {
+    if let Opening::Quarantined { moved, sha256 } = opening {
+        let moved_to = moved.first().map(|path| path.display().to_string()).unwrap_or_default();
+        log::error!(moved_to = moved_to.as_str(), sha256 = sha256.as_str(); "the database was damaged and set aside; the list of people is empty");
+        records::database_replaced(shared, &moved_to, sha256)?;
+        *shared.alarm.lock().unwrap_or_else(PoisonError::into_inner) =
+            Some(DatabaseAlarm { moved_to, sha256: sha256.clone() });
+    } else {
+        *shared.alarm.lock().unwrap_or_else(PoisonError::into_inner) = records::open_alarm(shared)?;
+    }
+    records::recover(shared)?;
+    records::effective(shared)
+}
+
+fn signals(director: crossbeam_channel::Sender<Message>) -> Result<(), AgentError> {
+    use signal_hook::consts::{SIGINT, SIGTERM};
+    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).map_err(AgentError::Thread)?;
+    thread("signals", move || {
+        for _ in &mut signals {
+            let _ = director.send(Message::Stop);
+        }
+    })
+}
