@@ -47,6 +47,9 @@ pub enum AgentError {
         /// What is wrong with it.
         why: String,
     },
+    /// A job without a recorded consent (door-rules 16).
+    #[error("no consent is recorded for this person")]
+    NoConsent,
     /// The database of a stopped daemon was asked for something that only a daemon can do.
     #[error("no daemon runs for this configuration")]
     NeedsDaemon,
@@ -67,6 +70,7 @@ impl AgentError {
             }
             Self::Thread(_) => "check the limits of the unit (TasksMax, MemoryMax)".into(),
             Self::Request { .. } => "see --help of this command".into(),
+            Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),
             Self::NeedsDaemon => "start it with `latchd run --config FILE`, or name its --config".into(),
         }
     }

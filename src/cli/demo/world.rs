@@ -226,16 +226,12 @@ impl World {
     }
 
     fn people() -> Value {
-        let consent = json!({
-            "granted_at": "2026-01-02T03:04:05Z",
-            "language": "EN",
-            "policy_url": "https://example.com/privacy",
-        });
         let person = |id: &str, given: &str, last: &str| {
             let mail = format!("{}.{last}@example.com", given.split(' ').next().unwrap_or(given)).to_lowercase();
             json!({
                 "user_id": id, "may_open": true, "given_names": given, "last_name": last, "email": mail,
-                "consent": consent,
+                "consent_granted_at": "2026-01-02T03:04:05Z", "consent_language": "EN",
+                "consent_policy_url": "https://example.com/privacy",
             })
         };
         // The service's published test identities: its sandbox judges names.

@@ -1,0 +1,225 @@
+//! One job without a daemon: the configured database under its own lock, the same list, consent and queue, and no
+//! door. There is no link to a guard in this file: whatever the verdict, nothing opens (door-rules 4).
+
+use super::error::AgentError;
+use super::job::Outgoing;
+use super::records::{self, NewJob};
+use super::shared::{Opened, Shared};
+use crate::access::{
+    AttemptId, Claim, Decision, JobId, NotAdmitted, Outcome, Product, Readiness, UserId, admit,
+};
+use crate::capture::{self, CaptureError, CaptureSet};
+use crate::clock::{Clock, Random, SystemClock, SystemRandom};
+use crate::config::{Config, GuardConfig};
+use crate::control::Reply;
+use crate::smileid::{Failure, Handle, Status};
+use crate::{camera, queue};
+use serde_json::json;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// How long the verdict is waited for; the job is in the queue anyway.
+const WAIT: Duration = Duration::from_secs(60);
+
+/// Pictures handed in.
+#[derive(Debug, Clone)]
+pub struct Files {
+    /// The selfie.
+    pub selfie: PathBuf,
+    /// The liveness pictures.
+    pub liveness: Vec<PathBuf>,
+}
+
+/// What is asked for.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Authentication or registration.
+    pub product: Product,
+    /// The claimed identity.
+    pub user_id: String,
+    /// Replace a face the service knows.
+    pub allow_new_enroll: bool,
+    /// Do not wait for the verdict.
+    pub no_wait: bool,
+    /// Pictures from files instead of the camera.
+    pub files: Option<Files>,
+}
+
+/// How a job ended without a door.
+enum End {
+    Outcome(Outcome),
+    /// Approved, and no door was involved.
+    Approved,
+    /// Durable; nobody waits.
+    Stored,
+}
+
+/// Runs one job; the last reply is sent unless an error comes back.
+///
+/// # Errors
+/// The database or the client could not be opened, or a word of the order is wrong.
+pub fn run(
+    config: &Config,
+    guard: &GuardConfig,
+    order: Order,
+    each: &mut dyn FnMut(Reply),
+) -> Result<(), AgentError> {
+    let user = UserId::parse(&order.user_id)
+        .map_err(|error| AgentError::Request { what: "user id", why: error.to_string() })?;
+    if !super::shared::database_path(config).exists() {
+        return Err(AgentError::NeedsDaemon);
+    }
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let Opened { shared, .. } = Shared::open(config, guard, clock, random)?;
+    let claim = Claim {
+        attempt: shared.new_attempt(),
+        user,
+        product: order.product,
+        reader: "command".into(),
+    };
+    let mut job = None;
+    let end = attempt(&shared, &claim, &order, &mut job, each)?;
+    let (word, exit, text) = match &end {
+        End::Outcome(outcome) => (outcome.word(), outcome.exit_code(), outcome.sentence()),
+        End::Approved => ("approved", 0, "approved: no door was involved".to_owned()),
+        End::Stored => ("stored", 0, "saved; the verdict will be in `latchd events`".to_owned()),
+    };
+    let fields = vec![("outcome", word.to_owned()), ("door", "none".to_owned())];
+    records::append(&shared, Some(claim.attempt), job, "attempt_ended", fields);
+    let object = json!({
+        "attempt": claim.attempt.to_string(),
+        "job": job.map(|job| job.to_string()),
+        "outcome": word,
+        "door": "none",
+    });
+    each(Reply::Done { exit, object, text });
+    Ok(())
+}
+
+fn attempt(
+    shared: &Shared,
+    claim: &Claim,
+    order: &Order,
+    made: &mut Option<JobId>,
+    each: &mut dyn FnMut(Reply),
+) -> Result<End, AgentError> {
+    let mut standing = records::standing(shared, claim)?;
+    // Nothing opens here, so `may_open` is not asked for; being listed and consent are.
+    standing.may_open = true;
+    let readiness = Readiness { guard: true, queue: records::queue_has_room(shared) };
+    if let Err(reason) = admit(claim, super::rules(&shared.config).who, standing, readiness) {
+        debug_assert!(reason != NotAdmitted::Busy);
+        return Ok(End::Outcome(Outcome::NotAdmitted(reason)));
+    }
+    let pictures = match take_pictures(shared, claim.attempt, order.files.as_ref(), each) {
+        Ok(pictures) => pictures,
+        Err(error) => {
+            each(Reply::Progress { object: json!({"step": "refused"}), text: error.to_string() });
+            return Ok(End::Outcome(Outcome::CaptureFailed(error.reason().into())));
+        }
+    };
+    let job = shared.new_job();
+    shared.store.write(|tx| {
+        let new = NewJob {
+            job,
+            attempt: Some(claim.attempt),
+            user: &claim.user,
+            product: claim.product,
+            allow_new_enroll: order.allow_new_enroll,
+            selfie: &pictures.selfie.0,
+            liveness: pictures.liveness.iter().map(|jpeg| jpeg.0.as_slice()).collect(),
+            born: if order.no_wait { queue::Born::New } else { queue::Born::Sending },
+        };
+        records::enqueue(tx, shared, &new)
+    })?;
+    *made = Some(job);
+    each(Reply::Progress { object: json!({"step": "stored", "job": job.to_string()}), text: "saved".into() });
+    if order.no_wait {
+        return Ok(End::Stored);
+    }
+    submit(shared, claim, job)
+}
+
+fn take_pictures(
+    shared: &Shared,
+    attempt: AttemptId,
+    files: Option<&Files>,
+    each: &mut dyn FnMut(Reply),
+) -> Result<CaptureSet, CaptureError> {
+    if let Some(files) = files {
+        let loaded =
+            capture::files::load(&files.selfie, &files.liveness, &shared.config.capture, shared.clock.as_ref())?;
+        return Ok(loaded.into_set());
+    }
+    let mut source = camera::open(&shared.config.camera, Arc::clone(&shared.clock))?;
+    let mut progress = |step: capture::Progress| {
+        if let capture::Progress::Liveness { taken, of } = step {
+            each(Reply::Progress {
+                object: json!({"step": "picture", "attempt": attempt.to_string(), "taken": taken, "of": of}),
+                text: format!("picture {taken} of {of}"),
+            });
+        }
+    };
+    let captured = capture::capture(
+        source.as_mut(),
+        &shared.config.capture,
+        shared.clock.as_ref(),
+        &mut progress,
+        &|| false,
+    )?;
+    Ok(captured.into_set())
+}
+
+fn submit(shared: &Shared, claim: &Claim, job: JobId) -> Result<End, AgentError> {
+    let sent = match Outgoing::load(shared, job) {
+        Ok(outgoing) => outgoing.submit(shared),
+        Err(error) => Err(error.into_failure()),
+    };
+    let handle = match sent {
+        Ok(handle) => handle,
+        Err(failure) => {
+            records::settle(shared, job, &failure, vec![]);
+            return Ok(End::Outcome(outcome_of(&failure)));
+        }
+    };
+    records::accepted(shared, job, &handle.remote_job)?;
+    wait(shared, claim, job, &handle)
+}
+
+fn outcome_of(failure: &Failure) -> Outcome {
+    use crate::access::SubmitFailure;
+    match records::submit_failure(failure) {
+        SubmitFailure::RefusedForCertain { .. } | SubmitFailure::ClockUnknown => Outcome::Offline,
+        SubmitFailure::PerhapsTaken => Outcome::UnknownOutcome,
+        SubmitFailure::Rejected => Outcome::JobRejected,
+        SubmitFailure::Paused => Outcome::Paused,
+    }
+}
+
+fn wait(shared: &Shared, claim: &Claim, job: JobId, handle: &Handle) -> Result<End, AgentError> {
+    let (_keep, never) = crossbeam_channel::bounded::<()>(0);
+    let pause = Duration::from_millis(shared.config.smile.poll_interval_ms.into());
+    let until = shared.clock.boot().plus(WAIT);
+    loop {
+        if let Ok(Status::Final(report)) = shared.client.status(handle) {
+            let row = shared.store.read(|tx| queue::show(tx, job))?;
+            let decision = records::decision_of(&row, &report);
+            records::drained_verdict(shared, job, &report)?;
+            return Ok(match decision {
+                Decision::Approve if claim.product == Product::Registration => End::Outcome(Outcome::Enrolled),
+                Decision::Approve => End::Approved,
+                Decision::Deny { spoof } => End::Outcome(Outcome::Denied { spoof }),
+                Decision::Hold => End::Outcome(Outcome::Held),
+                Decision::Undecided | Decision::Mismatch | Decision::Unknown => {
+                    End::Outcome(Outcome::Undecided)
+                }
+            });
+        }
+        if shared.clock.boot() >= until {
+            return Ok(End::Outcome(Outcome::Expired));
+        }
+        let _ = never.recv_timeout(pause);
+    }
+}
