@@ -38,7 +38,7 @@ tool() {
     return $code
 }
 
-# Adds "N passed" and "N failed" of the summaries in the log to the counts of this part.
+# Adds "N passed" and "N failed" of the log's lines that match $1 to the counts of this part.
 count() {
     local ok=0 bad=0 line
     while IFS= read -r line; do
@@ -48,7 +48,7 @@ count() {
         [[ $line =~ ([0-9]+)\ failed ]] && bad=$((bad + BASH_REMATCH[1]))
         [[ $line =~ ([0-9]+)\ timed\ out ]] && bad=$((bad + BASH_REMATCH[1]))
         [[ $line =~ ([0-9]+)\ exec\ failed ]] && bad=$((bad + BASH_REMATCH[1]))
-    done < <(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E '^ *Summary \[|^test result:')
+    done < <(sed 's/\x1b\[[0-9;]*m//g' "$log" | grep -E "$1")
     part_passed=$ok part_failed=$bad
 }
 
@@ -103,7 +103,10 @@ run() {
     $part > >(tee "$log") 2>&1
     code=$?
     wait $! # tee has written all of it
-    case $part in nextest | doctest) count ;; esac
+    case $part in
+    nextest) count '^ *Summary \[|^test result:' ;;
+    doctest) count '^test result:' ;;
+    esac
     if ((code == 77)); then
         result=skipped skipped=$((skipped + 1))
     elif ((code == 0)); then

@@ -2,7 +2,7 @@
 //!
 //! One folder per defect in `tests/fixtures/config`. `@DIR@` in a file stands for the folder the test runs in, where
 //! `key` is a good API key. A folder without `guard.toml` has a recording line. Expected texts are whole lines.
-#![allow(clippy::unwrap_used, clippy::panic)] // A test may fall.
+#![allow(clippy::unwrap_used, clippy::panic)] // A failed assumption is a failed test.
 
 use latchd::config::{Config, ConfigErrors, GuardConfig, Source, Warnings, check, load};
 use std::fs;

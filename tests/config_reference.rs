@@ -1,7 +1,7 @@
 //! The annotated file and the reference page are what the program's own model says.
 //!
 //! When a key changes: `LATCHD_BLESS=1 cargo test --test config_reference` writes both anew.
-#![allow(clippy::unwrap_used, clippy::panic)] // A test may fall.
+#![allow(clippy::unwrap_used, clippy::panic)] // A failed assumption is a failed test.
 
 use latchd::config::keys::{self, Kind};
 use latchd::config::{Config, GuardConfig, Source, load, reference};
