@@ -127,7 +127,9 @@ fn v3_asks_for_one_token_with_the_unpadded_partner_id_and_keeps_one_connection()
     assert_eq!(tokens[0].header("smileid-api-key"), Some(KEY));
     assert_eq!(server.connections(), 1);
     assert_eq!(server.requests().len(), 4);
-    assert!(server.seen("POST", "authentication").iter().all(|entry| entry.header("smileid-api-key").is_none()));
+    assert!(
+        server.seen("POST", "authentication").iter().all(|entry| entry.header("smileid-api-key").is_none())
+    );
 }
 
 #[test]
@@ -208,8 +210,10 @@ fn v1(told: serde_json::Value, timestamp: &'static str) -> TlsServer {
         Reply::Bytes(match request.path.as_str() {
             "/v1/upload" => json(
                 "200 OK",
-                &format!("{{\"upload_url\":\"https://{host}/store/x?Signature=abc\",\"ref_id\":\"r\",\
-                    \"smile_job_id\":\"0000058873\",\"camera_config\":null,\"code\":\"2202\"}}"),
+                &format!(
+                    "{{\"upload_url\":\"https://{host}/store/x?Signature=abc\",\"ref_id\":\"r\",\
+                    \"smile_job_id\":\"0000058873\",\"camera_config\":null,\"code\":\"2202\"}}"
+                ),
             ),
             "/store/x?Signature=abc" => tls_server::with_headers("200 OK", "", ""),
             "/v1/job_status" => {
@@ -339,7 +343,8 @@ fn v1_job_status_becomes_a_verdict() {
 fn v1_look_up_tells_what_may_be_sent_again() {
     let waiting = serde_json::json!({"code": "2314", "job_complete": false, "job_success": false,
         "result": "No zip file received"});
-    let running = serde_json::json!({"code": 2302, "job_complete": false, "job_success": false, "result": {}});
+    let running =
+        serde_json::json!({"code": 2302, "job_complete": false, "job_success": false, "result": {}});
     for (told, expected) in
         [(waiting, LookUp::NotReceived(Repeat::ArchiveMissing)), (running, LookUp::Processing)]
     {

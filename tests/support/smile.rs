@@ -1,4 +1,6 @@
 //! A client, a person and pictures for tests of the protocol.
+// Each test binary uses a part of it.
+#![allow(dead_code)]
 
 use super::tls_server::{Reply, Request, TlsServer, json};
 use base64::Engine as _;
@@ -6,7 +8,8 @@ use latchd::access::{JobId, Product, UserId};
 use latchd::clock::{ManualClock, SystemClock, SystemRandom, Wall, WallTime};
 use latchd::config::model::{Api, Smile};
 use latchd::smileid::{
-    Client, Consent, Details, Enrolment, Failure, IdInfo, Images, Progress, Repeat, Settings, Submission, Timeouts,
+    Client, Consent, Details, Enrolment, Failure, IdInfo, Images, Progress, Repeat, Settings, Submission,
+    Timeouts,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -86,9 +89,11 @@ pub fn settings(server: &TlsServer, api: Api) -> Settings {
         ..Smile::default()
     };
     let long = Duration::from_secs(20);
-    Settings::from_config(&smile, SecretString::from(KEY))
-        .unwrap()
-        .with_timeouts(Timeouts { connect: long, send: long, answer: long })
+    Settings::from_config(&smile, SecretString::from(KEY)).unwrap().with_timeouts(Timeouts {
+        connect: long,
+        send: long,
+        answer: long,
+    })
 }
 
 pub fn client(server: &TlsServer, api: Api) -> Client {
