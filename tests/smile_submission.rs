@@ -1,5 +1,6 @@
 //! What the service receives is what the protocol asks for, byte by byte, and what it answers is understood.
 #![cfg(feature = "sandbox")]
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 #[path = "support/smile.rs"]
 mod smile;
@@ -14,8 +15,15 @@ use smile::*;
 use std::io::Read;
 use tls_server::{Reply, Request, TlsServer, json};
 
-/// Name, file name, content type and bytes of each part, read by a parser that is not ours.
-fn parts(request: &Request) -> Vec<(String, Option<String>, Option<String>, Vec<u8>)> {
+struct Part {
+    name: String,
+    file: Option<String>,
+    kind: Option<String>,
+    bytes: Vec<u8>,
+}
+
+/// The parts of a form, read by a parser that is not ours.
+fn parts(request: &Request) -> Vec<Part> {
     let boundary = multer::parse_boundary(request.header("content-type").unwrap()).unwrap();
     let body = http_body_util::Full::new(hyper::body::Bytes::from(request.body.clone()));
     let stream = http_body_util::BodyDataStream::new(body);
@@ -27,18 +35,18 @@ fn parts(request: &Request) -> Vec<(String, Option<String>, Option<String>, Vec<
             let name = field.name().unwrap().to_owned();
             let file = field.file_name().map(str::to_owned);
             let kind = field.content_type().map(ToString::to_string);
-            parts.push((name, file, kind, field.bytes().await.unwrap().to_vec()));
+            parts.push(Part { name, file, kind, bytes: field.bytes().await.unwrap().to_vec() });
         }
         parts
     })
 }
 
-fn text(parts: &[(String, Option<String>, Option<String>, Vec<u8>)], name: &str) -> Option<String> {
-    let mut found = parts.iter().filter(|part| part.0 == name);
+fn text(parts: &[Part], name: &str) -> Option<String> {
+    let mut found = parts.iter().filter(|part| part.name == name);
     let part = found.next()?;
     assert!(found.next().is_none(), "{name} is there twice");
-    assert!(part.1.is_none(), "{name} has a file name");
-    Some(String::from_utf8(part.3.clone()).unwrap())
+    assert!(part.file.is_none(), "{name} has a file name");
+    Some(String::from_utf8(part.bytes.clone()).unwrap())
 }
 
 #[test]
@@ -66,8 +74,8 @@ fn v3_authentication_sends_each_part_and_every_picture() {
     assert_eq!(text(&parts, "callback_url").unwrap(), "https://door.example/callback");
     assert_eq!(text(&parts, "allow_new_enroll"), None);
     let json_part = |name: &str| -> serde_json::Value {
-        let part = parts.iter().find(|part| part.0 == name).unwrap();
-        assert_eq!(part.2.as_deref(), Some("application/json"), "{name}");
+        let part = parts.iter().find(|part| part.name == name).unwrap();
+        assert_eq!(part.kind.as_deref(), Some("application/json"), "{name}");
         serde_json::from_str(&text(&parts, name).unwrap()).unwrap()
     };
     assert_eq!(
@@ -84,14 +92,14 @@ fn v3_authentication_sends_each_part_and_every_picture() {
         serde_json::json!({"site": "gate \"7\"", "job_id": "11111111-1111-1111-1111-111111111111",
             "latitude": "-1.25", "longitude": "36.5", "altitude": "1795"})
     );
-    let pictures: Vec<_> = parts.iter().filter(|part| part.1.is_some()).collect();
-    assert_eq!(pictures[0].0, "selfie_image");
-    assert_eq!(pictures[0].3, someone.selfie);
+    let pictures: Vec<_> = parts.iter().filter(|part| part.file.is_some()).collect();
+    assert_eq!(pictures[0].name, "selfie_image");
+    assert_eq!(pictures[0].bytes, someone.selfie);
     assert_eq!(pictures.len(), 9);
     for (part, bytes) in pictures[1..].iter().zip(&someone.liveness) {
-        assert_eq!(part.0, "liveness_images");
-        assert_eq!(part.2.as_deref(), Some("image/jpeg"));
-        assert_eq!(&part.3, bytes);
+        assert_eq!(part.name, "liveness_images");
+        assert_eq!(part.kind.as_deref(), Some("image/jpeg"));
+        assert_eq!(&part.bytes, bytes);
     }
 }
 

@@ -1,6 +1,6 @@
 //! A client, a person and pictures for tests of the protocol.
 // Each test binary uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use super::tls_server::{Reply, Request, TlsServer, json};
 use base64::Engine as _;

@@ -1,7 +1,7 @@
 //! A scripted HTTP/1.1 server over TLS that may misbehave in every way a test asks for. It shares no code with the
 //! client or the sandbox: it reads bytes and writes bytes.
 // Each test binary uses a part of it.
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
 
 use rcgen::{
     BasicConstraints, CertificateParams, CertifiedIssuer, IsCa, KeyPair, KeyUsagePurpose, date_time_ymd,
