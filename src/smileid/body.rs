@@ -112,9 +112,9 @@ mod tests {
         let mut body = Body::new(vec![Cow::Borrowed(b"abcd".as_slice())]).reporting(&mut tell);
         let mut buffer = [0; 2];
         assert_eq!(body.handed(), BodyProgress::NotStarted);
-        body.read(&mut buffer).unwrap();
+        body.read_exact(&mut buffer).unwrap();
         assert_eq!(body.handed(), BodyProgress::Partly);
-        body.read(&mut buffer).unwrap();
+        body.read_exact(&mut buffer).unwrap();
         assert_eq!(body.handed(), BodyProgress::Whole);
         drop(body);
         assert_eq!(seen, [Progress::Sending { bytes: 4 }, Progress::Sent]);

@@ -6,17 +6,19 @@
 use super::body::{Body, BodyProgress};
 use super::classify::{Ended, Endpoint, Seen, classify};
 use super::failure::{Failure, FailureKind, one_line, scrubbed};
+use super::link::TlsConnector;
 use super::resolver::CachingResolver;
 use super::settings::{Settings, SmileError, Trust};
 use crate::clock::{BootTime, Clock, Wall, WallTime};
 use crate::config::model::Api;
+use rustls::pki_types::CertificateDer;
+use rustls::pki_types::pem::PemObject as _;
+use rustls::{ClientConfig, RootCertStore};
 use serde_json::{Map, Value};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 use ureq::http::{HeaderMap, HeaderValue, Method, Request, Response, header};
-use ureq::tls::{Certificate, RootCerts, TlsConfig, TlsProvider};
-use ureq::unversioned::transport::DefaultConnector;
 use ureq::{Agent, SendBody};
 
 /// Most bytes of an answer's body.
@@ -70,14 +72,8 @@ pub(crate) struct Exchange {
 
 impl Transport {
     pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, SmileError> {
-        let tls = TlsConfig::builder()
-            .provider(TlsProvider::Rustls)
-            .unversioned_rustls_crypto_provider(Arc::new(rustls::crypto::ring::default_provider()))
-            .root_certs(RootCerts::Specific(Arc::new(trusted(&settings.trust)?)))
-            .build();
         let timeouts = settings.timeouts;
         let config = Agent::config_builder()
-            .tls_config(tls)
             .https_only(true)
             .proxy(None)
             .max_redirects(0)
@@ -99,8 +95,9 @@ impl Transport {
             .timeout_recv_response(Some(timeouts.answer))
             .timeout_recv_body(Some(timeouts.answer))
             .build();
+        let connector = TlsConnector { tls: Arc::new(tls(&settings.trust)?), clock: clock.clone() };
         let resolver = CachingResolver::new(clock.clone());
-        let agent = Agent::with_parts(config, DefaultConnector::default(), resolver);
+        let agent = Agent::with_parts(config, connector, resolver);
         Ok(Self { agent, clock, used: AtomicU64::new(0), server_time: Mutex::new(None) })
     }
 
@@ -236,27 +233,29 @@ impl Exchange {
     }
 }
 
-/// The certificates to trust; none at all is an error that names its remedy.
-fn trusted(trust: &Trust) -> Result<Vec<Certificate<'static>>, SmileError> {
-    use rustls::pki_types::CertificateDer;
-    use rustls::pki_types::pem::PemObject as _;
+/// TLS 1.2 and 1.3 with the certificates to trust; none at all is an error that names its remedy.
+fn tls(trust: &Trust) -> Result<ClientConfig, SmileError> {
     let (place, found) = match trust {
         Trust::System => ("the system's store".to_owned(), rustls_native_certs::load_native_certs().certs),
         Trust::CaFile(file) => {
-            let unreadable =
-                |error: std::io::Error| SmileError::CaFile { file: file.clone(), reason: error.to_string() };
-            let pem = std::fs::read(file).map_err(unreadable)?;
+            let pem = std::fs::read(file)
+                .map_err(|error| SmileError::CaFile { file: file.clone(), reason: error.to_string() })?;
             let found = CertificateDer::pem_slice_iter(&pem).filter_map(Result::ok).collect();
             (file.display().to_string(), found)
         }
     };
-    // The HTTP library drops what it cannot parse without a word: count here.
-    let mut store = rustls::RootCertStore::empty();
-    let (usable, unusable) = store.add_parsable_certificates(found.iter().cloned());
+    let mut store = RootCertStore::empty();
+    let (usable, unusable) = store.add_parsable_certificates(found);
     if usable == 0 {
         return Err(SmileError::NoCertificates { place, unusable });
     }
-    Ok(found.iter().map(|certificate| Certificate::from_der(certificate).to_owned()).collect())
+    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+        .with_safe_default_protocol_versions()
+        .map_err(|error| SmileError::Tls(error.to_string()))?
+        .with_root_certificates(store)
+        .with_no_client_auth();
+    config.alpn_protocols = vec![b"http/1.1".to_vec()];
+    Ok(config)
 }
 
 /// Why no answer came, in words that hold nothing of the request.
@@ -344,7 +343,7 @@ mod tests {
             ("99999999999999999999999", Some(24 * 3600)),
             ("Sun, 06 Nov 1994 08:50:37 GMT", Some(60)),
             ("Sun, 06 Nov 1994 08:40:37 GMT", Some(0)),
-            ("Sun, 06 Nov 2094 08:40:37 GMT", Some(24 * 3600)),
+            ("Sat, 06 Nov 2094 08:40:37 GMT", Some(24 * 3600)),
             ("-1", None),
             ("1.5", None),
             ("soon", None),

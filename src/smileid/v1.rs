@@ -292,3 +292,45 @@ fn read_job_status(object: &Map<String, Value>, product: Product) -> Result<Told
         text: one_line(field("ResultText").unwrap_or_default()),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Verdict;
+    use proptest::prelude::*;
+
+    fn approves(bytes: &[u8]) -> bool {
+        let Ok(object) = serde_json::from_slice::<Map<String, Value>>(bytes) else { return false };
+        let told = read_job_status(&object, Product::Authentication);
+        matches!(told, Ok(Told::Done(report)) if report.verdict == Verdict::Approved)
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_approve(bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(!approves(&bytes));
+        }
+
+        /// Objects that nearly are an approval: only the exact form is one.
+        #[test]
+        fn only_the_exact_form_approves(
+            code in prop::sample::select(vec!["\"2302\"", "2302", "\"2314\"", "null"]),
+            complete in prop::sample::select(vec!["true", "false", "\"true\"", "1"]),
+            success in prop::sample::select(vec!["true", "false", "\"true\"", "null"]),
+            result_code in prop::sample::select(vec!["\"0820\"", "820", "\"0840\"", "\"0821\"", "\"0820 \""]),
+            job_type in prop::sample::select(vec!["2", "\"2\"", "4", "null"]),
+        ) {
+            let text = format!(
+                "{{\"code\":{code},\"job_complete\":{complete},\"job_success\":{success},\"result\":{{\
+                 \"ResultCode\":{result_code},\"PartnerParams\":{{\"job_id\":\"j\",\"user_id\":\"u\",\
+                 \"job_type\":{job_type}}}}}}}"
+            );
+            let exact = code.contains("2302")
+                && complete == "true"
+                && success == "true"
+                && result_code == "\"0820\""
+                && job_type.contains('2');
+            prop_assert_eq!(approves(text.as_bytes()), exact, "{}", text);
+        }
+    }
+}

@@ -220,3 +220,45 @@ pub(crate) fn read_status(
         text: one_line(field("message").unwrap_or_default()),
     }))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::access::Verdict;
+    use proptest::prelude::*;
+
+    fn read(http: u16, bytes: &[u8]) -> Option<Status> {
+        let object: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+        read_status(http, &object, Product::Authentication).ok()
+    }
+
+    fn approves(state: &Option<Status>) -> bool {
+        matches!(state, Some(Status::Final(report)) if report.verdict == Verdict::Approved)
+    }
+
+    proptest! {
+        #[test]
+        fn arbitrary_bytes_never_approve(http in 100_u16..600, bytes in prop::collection::vec(any::<u8>(), 0..300)) {
+            prop_assert!(!approves(&read(http, &bytes)));
+        }
+
+        /// Objects that nearly are an approval: only the exact form is one.
+        #[test]
+        fn only_the_exact_form_approves(
+            http in prop::sample::select(vec![200_u16, 201, 202, 204, 404, 500]),
+            status in prop::sample::select(vec![
+                "\"clear\"", "\"Clear\"", "\"clear \"", "null", "true", "[\"clear\"]", "{\"clear\":1}",
+                "\"processing\"", "\"block\"",
+            ]),
+            job in prop::sample::select(vec!["\"job_1\"", "\"\"", "null", "1", "\"../x\""]),
+            user in prop::sample::select(vec!["\"u\"", "\"\"", "null", "7"]),
+            without in 0_usize..8,
+        ) {
+            let fields = [("status", status), ("job_id", job), ("user_id", user)];
+            let kept = fields.iter().enumerate().filter(|(index, _)| *index != without);
+            let text = kept.map(|(_, (name, value))| format!("\"{name}\":{value}")).collect::<Vec<_>>().join(",");
+            let exact = http == 200 && status == "\"clear\"" && job == "\"job_1\"" && user == "\"u\"" && without > 2;
+            prop_assert_eq!(approves(&read(http, format!("{{{text}}}").as_bytes())), exact);
+        }
+    }
+}
