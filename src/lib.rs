@@ -2,6 +2,9 @@
 
 #[allow(missing_docs)]
 pub mod access;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod picture;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
