@@ -1,12 +1,25 @@
 //! latchd: a door that knows a face.
 //!
-//! The data's way, one direction: a claim comes in over [`control`], [`access`] judges it, the camera's pictures
-//! become a job, the service's verdict becomes a decision, and the guard process moves the strike.
+//! The data's way, one direction: a claim comes in over [`control`], [`access`] judges it, [`camera`] and
+//! [`capture`] make pictures of it, [`queue`] makes a job of them, [`smileid`] brings a verdict, [`access`] makes a
+//! decision of that, and [`guard`] moves the strike. [`audit`] keeps what happened. [`agent`] puts the rooms
+//! together. Who may import whom is in docs/architecture.md, and a test holds the code against it.
 
 pub mod access;
+pub mod agent;
+pub mod audit;
+pub mod camera;
+pub mod capture;
+pub mod cli;
 pub mod clock;
 pub mod config;
 pub mod control;
+pub mod guard;
 pub mod logging;
+pub mod people;
 pub mod picture;
+pub mod queue;
+#[cfg(feature = "sandbox")]
+pub mod sandbox;
 pub mod smileid;
+pub mod store;

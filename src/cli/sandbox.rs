@@ -1,0 +1,86 @@
+//! `latchd sandbox`: a stand-in for Smile ID to develop and test against.
+
+use anyhow::Context as _;
+use clap::Args;
+use secrecy::SecretString;
+use serde_json::json;
+use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::net::UnixStream;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use crate::sandbox::{self, Scenario, Settings};
+
+/// Run a stand-in for Smile ID v1 and v3 over TLS
+///
+/// It takes jobs as strictly as the service does and answers as a scenario file says: verdicts, delays, faults. It
+/// judges names and scripts, never a face. When it is ready it prints one line of JSON with its address and the
+/// certificate that clients must trust. SIGTERM or Ctrl-C ends it.
+#[derive(Debug, Args)]
+#[command(after_long_help = "Examples:
+  latchd sandbox --listen 127.0.0.1:8443 --partner-id 1234 --api-key test-key --tls-dir ./sandbox
+  latchd sandbox --listen 0.0.0.0:8443 --name bench.example --partner-id 1234 --api-key test-key \\
+      --tls-dir ./sandbox --scenario bad-day.toml --verbose")]
+pub struct SandboxArgs {
+    /// Address and port to listen on; port 0 takes a free one
+    #[arg(long, value_name = "ADDR:PORT")]
+    pub listen: SocketAddr,
+    /// The partner id that clients must use
+    #[arg(long, value_name = "ID")]
+    pub partner_id: String,
+    /// The API key that clients must use. Not a real one: it is visible in the process list
+    #[arg(long, value_name = "KEY")]
+    pub api_key: SecretString,
+    /// Directory of the certificate authority; ca.pem is made there when absent and used again when present
+    #[arg(long, value_name = "DIR")]
+    pub tls_dir: PathBuf,
+    /// A further host name or address that clients use (may be given again)
+    #[arg(long = "name", value_name = "NAME")]
+    pub names: Vec<String>,
+    /// What to play (TOML); without it a service in good health
+    #[arg(long, value_name = "FILE")]
+    pub scenario: Option<PathBuf>,
+    /// Print one line a job to standard error, without pictures and names of people
+    #[arg(long)]
+    pub verbose: bool,
+}
+
+/// Runs until a signal ends it. Exit code 2 when it cannot be set up as asked.
+///
+/// # Errors
+/// When standard output or the signals are not usable.
+pub fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
+    let (mut ended, on_signal) = UnixStream::pair().context("cannot wait for signals")?;
+    for signal in [signal_hook::consts::SIGTERM, signal_hook::consts::SIGINT] {
+        let notice = on_signal.try_clone().context("cannot wait for signals")?;
+        signal_hook::low_level::pipe::register(signal, notice).context("cannot wait for signals")?;
+    }
+    let scenario = args.scenario.as_deref().map_or_else(|| Ok(Scenario::default()), Scenario::load);
+    let running = scenario.and_then(|scenario| {
+        sandbox::start(Settings {
+            listen: args.listen,
+            partner_id: args.partner_id,
+            api_key: args.api_key,
+            tls_dir: args.tls_dir,
+            names: args.names,
+            scenario,
+            verbose: args.verbose,
+        })
+    });
+    let running = match running {
+        Ok(running) => running,
+        Err(error) => {
+            writeln!(std::io::stderr().lock(), "latchd sandbox: {error}\n  remedy: {}", error.remedy())?;
+            return Ok(ExitCode::from(2));
+        }
+    };
+    let ready = json!({ "listening": running.base_url(), "ca": running.ca_pem_path().display().to_string() });
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "{ready}").and_then(|()| out.flush()).context("cannot say that the sandbox is ready")?;
+    drop(out);
+
+    ended.read_exact(&mut [0]).context("cannot wait for signals")?;
+    running.stop();
+    Ok(ExitCode::SUCCESS)
+}

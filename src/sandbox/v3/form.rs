@@ -1,0 +1,168 @@
+//! The multipart body of the two entry calls: which parts there may be, how often, and in what form.
+
+use http_body_util::{BodyDataStream, Full};
+use hyper::HeaderMap;
+use hyper::body::Bytes;
+use multer::{Constraints, Field, Multipart, SizeLimit};
+use serde_json::Value;
+
+use super::boundary;
+use crate::access::words::Product;
+use crate::sandbox::answer::Answer;
+use crate::sandbox::picture::is_jpeg;
+
+/// The parts of an entry call, each checked by itself.
+#[derive(Default)]
+pub(in crate::sandbox) struct Form {
+    pub selfie: Option<Bytes>,
+    pub liveness: Vec<Bytes>,
+    pub user_id: Option<String>,
+    pub callback_url: Option<String>,
+    pub sandbox_result: Option<String>,
+    pub use_enrolled_image: Option<bool>,
+    pub allow_new_enroll: Option<bool>,
+    pub consent: Option<Value>,
+    pub user_details: Option<Value>,
+    pub partner_params: Option<Value>,
+    pub metadata: Option<Value>,
+    pub body_bytes: usize,
+}
+
+/// Liveness pictures that a job has.
+const LIVENESS: std::ops::RangeInclusive<usize> = 6..=8;
+/// A part that is no picture.
+const TEXT_BYTES_MAX: u64 = 64 * 1024;
+
+/// Reads and checks the body of an entry call.
+pub(in crate::sandbox) async fn read_form(
+    product: Product,
+    headers: &HeaderMap,
+    body: Bytes,
+) -> Result<Form, Answer> {
+    let boundary = boundary(headers)?;
+    let mut form = Form { body_bytes: body.len(), ..Form::default() };
+    let limit = [
+        "user_id",
+        "callback_url",
+        "sandbox_result",
+        "consent",
+        "user_details",
+        "partner_params",
+        "metadata",
+    ]
+    .into_iter()
+    .fold(SizeLimit::new(), |limit, name| limit.for_field(name, TEXT_BYTES_MAX));
+    let stream = BodyDataStream::new(Full::new(body));
+    let mut parts = Multipart::with_constraints(stream, boundary, Constraints::new().size_limit(limit));
+    let malformed = || Answer::refusal(400, "The multipart body is malformed.");
+    while let Some(part) = parts.next_field().await.map_err(|_| malformed())? {
+        let name = part.name().unwrap_or_default().to_owned();
+        let wrong = || Answer::field(&name);
+        if !allowed(product, &name) {
+            return Err(wrong());
+        }
+        match name.as_str() {
+            "selfie_image" => once(&mut form.selfie, picture(part).await).ok_or_else(wrong)?,
+            "liveness_images" => {
+                form.liveness.push(picture(part).await.ok_or_else(wrong)?);
+                if form.liveness.len() > *LIVENESS.end() {
+                    return Err(wrong());
+                }
+            }
+            "consent" => once(&mut form.consent, json(part).await).ok_or_else(wrong)?,
+            "user_details" => once(&mut form.user_details, json(part).await).ok_or_else(wrong)?,
+            "partner_params" => once(&mut form.partner_params, json(part).await).ok_or_else(wrong)?,
+            "metadata" => once(&mut form.metadata, json(part).await).ok_or_else(wrong)?,
+            "user_id" => once(&mut form.user_id, text(part).await).ok_or_else(wrong)?,
+            "callback_url" => once(&mut form.callback_url, text(part).await).ok_or_else(wrong)?,
+            "sandbox_result" => once(&mut form.sandbox_result, text(part).await).ok_or_else(wrong)?,
+            "use_enrolled_image" => {
+                once(&mut form.use_enrolled_image, truth(part).await).ok_or_else(wrong)?
+            }
+            "allow_new_enroll" => once(&mut form.allow_new_enroll, truth(part).await).ok_or_else(wrong)?,
+            _ => return Err(wrong()),
+        }
+    }
+    pictures_complete(&form)?;
+    Ok(form)
+}
+
+fn allowed(product: Product, name: &str) -> bool {
+    match name {
+        "use_enrolled_image" => product == Product::Authentication,
+        "allow_new_enroll" => product == Product::Registration,
+        _ => true,
+    }
+}
+
+fn pictures_complete(form: &Form) -> Result<(), Answer> {
+    if form.use_enrolled_image == Some(true) {
+        return Ok(());
+    }
+    if form.selfie.is_none() {
+        return Err(Answer::field("selfie_image"));
+    }
+    if !LIVENESS.contains(&form.liveness.len()) {
+        return Err(Answer::field("liveness_images"));
+    }
+    Ok(())
+}
+
+/// Fills an empty place with something; a second part of one name is refused.
+fn once<T>(place: &mut Option<T>, value: Option<T>) -> Option<()> {
+    if place.is_some() {
+        return None;
+    }
+    *place = Some(value?);
+    Some(())
+}
+
+async fn picture(part: Field<'_>) -> Option<Bytes> {
+    if !is_typed(&part, "image/jpeg") || part.file_name().is_none_or(str::is_empty) {
+        return None;
+    }
+    whole(part).await.filter(|bytes| is_jpeg(bytes))
+}
+
+async fn json(part: Field<'_>) -> Option<Value> {
+    if !is_typed(&part, "application/json") || part.file_name().is_some() {
+        return None;
+    }
+    serde_json::from_slice(&whole(part).await?).ok()
+}
+
+async fn text(part: Field<'_>) -> Option<String> {
+    let plain = part.content_type().is_none_or(|kind| kind.essence_str() == "text/plain");
+    if !plain || part.file_name().is_some() {
+        return None;
+    }
+    let text = String::from_utf8(whole(part).await?.to_vec()).ok()?;
+    (!text.is_empty() && !text.chars().any(char::is_control)).then_some(text)
+}
+
+async fn truth(part: Field<'_>) -> Option<bool> {
+    match text(part).await?.as_str() {
+        "true" => Some(true),
+        "false" => Some(false),
+        _ => None,
+    }
+}
+
+fn is_typed(part: &Field<'_>, kind: &str) -> bool {
+    part.content_type().is_some_and(|found| found.essence_str() == kind)
+}
+
+/// The part's bytes. The body lies in memory whole, so that a part is one piece of it and nothing is copied.
+async fn whole(mut part: Field<'_>) -> Option<Bytes> {
+    let first = part.chunk().await.ok()?.unwrap_or_default();
+    match part.chunk().await.ok()? {
+        None => Some(first),
+        Some(second) => {
+            let mut all = [first, second].concat();
+            while let Some(next) = part.chunk().await.ok()? {
+                all.extend_from_slice(&next);
+            }
+            Some(all.into())
+        }
+    }
+}
