@@ -2,6 +2,7 @@
 
 #[allow(missing_docs)]
 pub mod access;
+pub mod camera;
 pub mod clock;
 pub mod config;
 pub mod picture;
