@@ -1,4 +1,9 @@
 //! Pictures as plain data: what a camera gives and what a job carries. Debug output never shows a pixel.
+//!
+//! [`read`] turns bytes from outside into pixels within limits; [`jpeg`] walks a JPEG's markers.
+
+pub mod jpeg;
+pub mod read;
 
 use crate::clock::BootTime;
 use std::fmt;
@@ -21,6 +26,23 @@ pub struct Frame {
 impl fmt::Debug for Frame {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Frame({}x{} #{} at {:?})", self.width, self.height, self.sequence, self.taken)
+    }
+}
+
+/// Decoded pixels without a source or a time: 8-bit RGB, row by row without padding.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Pixels {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// `width * height * 3` bytes.
+    pub rgb: Vec<u8>,
+}
+
+impl fmt::Debug for Pixels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Pixels({}x{})", self.width, self.height)
     }
 }
 

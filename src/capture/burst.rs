@@ -1,0 +1,202 @@
+//! PURE. The plan of a burst: which frame becomes the selfie, which become liveness pictures, when to give up.
+//!
+//! Liveness pictures are taken from accepted frames at least the interval apart, as the service's own apps do
+//! (350 ms). The accepted frames between them are candidates for the selfie, of which the sharpest stays. The
+//! choice is settled when one liveness picture is left, so that after the last shot only that one is to be
+//! encoded. No picture of a burst has the same bytes as another: a short loop of frames is as frozen as a still.
+
+use std::time::Duration;
+
+use super::Hint;
+use super::gate::{Limits, Measures, Reason, Trail, Verdict, judge};
+use crate::clock::BootTime;
+use crate::config::model;
+
+/// A camera that gives nothing new for longer than this is frozen.
+pub const FROZEN_MAX: Duration = Duration::from_secs(1);
+/// A hint stays at least this long before another one replaces it, so that it can be read.
+pub const HINT_HOLD: Duration = Duration::from_secs(1);
+
+/// What a burst wants.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Plan {
+    /// Liveness pictures.
+    pub liveness_count: u32,
+    /// Least time between two of them.
+    pub interval: Duration,
+    /// Longest time for the whole burst.
+    pub give_up: Duration,
+    /// What each frame is judged by.
+    pub limits: Limits,
+}
+
+impl From<&model::Capture> for Plan {
+    fn from(config: &model::Capture) -> Self {
+        Self {
+            liveness_count: config.liveness_count,
+            interval: Duration::from_millis(u64::from(config.liveness_interval_ms)),
+            give_up: Duration::from_millis(u64::from(config.give_up_ms)),
+            limits: config.into(),
+        }
+    }
+}
+
+/// What to do with the frame that was just shown to the burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Step {
+    /// Encode it as liveness picture number 0, 1, 2...
+    TakeLiveness(u32),
+    /// Keep it as the selfie, in place of an earlier one.
+    TakeSelfie,
+    /// Let it go; show the hint if there is one.
+    Wait,
+    /// The burst has failed.
+    Failed(Failure),
+}
+
+/// Why a burst failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Failure {
+    /// Nothing new came for more than [`FROZEN_MAX`].
+    Frozen,
+    /// The time is over, and this was wrong with the last frame.
+    Refused(Reason),
+    /// The time is over although frames were accepted: the camera is too slow.
+    TooSlow,
+}
+
+impl Failure {
+    /// The stable word in audit rows and events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Frozen => Reason::Frozen.name(),
+            Self::Refused(reason) => reason.name(),
+            Self::TooSlow => "gave_up",
+        }
+    }
+}
+
+/// A burst under way.
+#[derive(Debug)]
+pub struct Burst {
+    plan: Plan,
+    started: BootTime,
+    trail: Option<Trail>,
+    /// When the last frame came that was not frozen.
+    fresh: BootTime,
+    last_refusal: Option<Reason>,
+    /// Digests of all pictures taken; at most the liveness pictures and the selfie.
+    taken: Vec<u64>,
+    liveness: u32,
+    last_liveness: Option<BootTime>,
+    /// Sharpness and digest of the selfie.
+    selfie: Option<(f32, u64)>,
+    hint: Option<(Hint, BootTime)>,
+}
+
+impl Burst {
+    /// Starts now.
+    pub fn new(plan: Plan, now: BootTime) -> Self {
+        Self {
+            plan,
+            started: now,
+            trail: None,
+            fresh: now,
+            last_refusal: None,
+            taken: Vec::new(),
+            liveness: 0,
+            last_liveness: None,
+            selfie: None,
+            hint: None,
+        }
+    }
+
+    /// Judges the next frame and says what becomes of it.
+    pub fn step(&mut self, frame: &Measures) -> Step {
+        let now = frame.taken;
+        let verdict = match judge(frame, &self.plan.limits, self.trail.as_ref()) {
+            Verdict::Accept { .. } if self.taken.contains(&frame.digest) => Verdict::Refuse(Reason::Frozen),
+            verdict => verdict,
+        };
+        self.trail = Some(Trail::after(self.trail.as_ref(), frame));
+        let hint = match verdict {
+            Verdict::Accept { hint } => hint,
+            Verdict::Refuse(reason) => reason.hint(),
+        };
+        self.show(hint, now);
+        if verdict != Verdict::Refuse(Reason::Frozen) {
+            self.fresh = now;
+        } else if now.since(self.fresh) > FROZEN_MAX {
+            return Step::Failed(Failure::Frozen);
+        }
+        let step = match verdict {
+            Verdict::Refuse(reason) => {
+                self.last_refusal = Some(reason);
+                Step::Wait
+            }
+            Verdict::Accept { .. } => {
+                self.last_refusal = None;
+                self.take(frame)
+            }
+        };
+        match step {
+            Step::Wait => self.overdue(now).map_or(Step::Wait, Step::Failed),
+            step => step,
+        }
+    }
+
+    /// Whether the time is over. Also asked when no frame comes.
+    pub fn overdue(&self, now: BootTime) -> Option<Failure> {
+        let over = !self.is_complete() && now.since(self.started) >= self.plan.give_up;
+        over.then(|| self.last_refusal.map_or(Failure::TooSlow, Failure::Refused))
+    }
+
+    /// All pictures are taken.
+    pub fn is_complete(&self) -> bool {
+        self.liveness >= self.plan.liveness_count && self.selfie.is_some()
+    }
+
+    /// The selfie will not be replaced any more and can be encoded.
+    pub fn selfie_is_settled(&self) -> bool {
+        self.selfie.is_some() && self.liveness + 1 >= self.plan.liveness_count
+    }
+
+    /// What the person is asked to do now.
+    pub fn hint(&self) -> Option<Hint> {
+        self.hint.map(|(hint, _)| hint)
+    }
+
+    fn take(&mut self, frame: &Measures) -> Step {
+        let due = self
+            .last_liveness
+            .is_none_or(|last| frame.taken >= last && frame.taken.since(last) >= self.plan.interval);
+        if self.liveness < self.plan.liveness_count && due {
+            let number = self.liveness;
+            self.liveness += 1;
+            self.last_liveness = Some(frame.taken);
+            self.taken.push(frame.digest);
+            return Step::TakeLiveness(number);
+        }
+        let better = self.selfie.is_none_or(|(sharpness, _)| frame.sharpness > sharpness);
+        if !self.selfie_is_settled() && better {
+            if let Some((_, replaced)) = self.selfie {
+                self.taken.retain(|digest| *digest != replaced);
+            }
+            self.selfie = Some((frame.sharpness, frame.digest));
+            self.taken.push(frame.digest);
+            return Step::TakeSelfie;
+        }
+        Step::Wait
+    }
+
+    fn show(&mut self, hint: Option<Hint>, now: BootTime) {
+        let held = self.hint.is_some_and(|(_, since)| now.since(since) < HINT_HOLD);
+        if self.hint() != hint && !held {
+            self.hint = hint.map(|hint| (hint, now));
+        }
+    }
+}
+
+#[cfg(test)]
+#[path = "burst_tests.rs"]
+mod tests;

@@ -1,0 +1,262 @@
+//! PURE. One frame's measures and whether it may be used.
+//!
+//! The measures cost one pass over the frame. Light is the mean of all pixels' luma. Sharpness is taken from the
+//! luma averaged down to 160x160: variance of the Laplacian over the squared mean, so that neither the camera's
+//! resolution nor the light moves it much. Noise in the dark inflates it, hence light is judged first.
+//!
+//! Frozen means that the picture is byte for byte the one before (sensor noise makes that impossible for a
+//! camera that runs), or that the source's sequence number stands still for more than a second.
+
+use std::time::Duration;
+
+use super::Hint;
+use crate::clock::BootTime;
+use crate::config::model;
+use crate::picture::Frame;
+
+/// Side of the square that the sharpness is taken from.
+const GRID: usize = 160;
+/// A picture without a cell brighter than this is black: a covered lens or a dead sensor, not a dark room.
+const BLACK_CELL_MAX: f32 = 12.0;
+/// A sequence number may stand still for this long.
+pub const SEQUENCE_STILL_MAX: Duration = Duration::from_secs(1);
+
+/// What is judged of a frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Measures {
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Mean luma of all pixels, 0 to 255.
+    pub luminance_mean: f32,
+    /// Variance of the Laplacian over the squared mean, at 160x160.
+    pub sharpness: f32,
+    /// No part of it is lit.
+    pub black: bool,
+    /// Tells whether two frames are byte for byte the same. Not for security: a frame that only seems to be the
+    /// same is merely not used.
+    pub digest: u64,
+    /// The source's number of the frame.
+    pub sequence: u32,
+    /// When it was taken.
+    pub taken: BootTime,
+}
+
+/// What a frame is judged by.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Limits {
+    /// Shortest side, in pixels.
+    pub side_min: u32,
+    /// Darkest mean luma that is accepted.
+    pub luminance_min: f32,
+    /// Below this mean luma more light is asked for.
+    pub luminance_hint: f32,
+    /// Least sharpness.
+    pub sharpness_min: f32,
+}
+
+impl From<&model::Capture> for Limits {
+    fn from(config: &model::Capture) -> Self {
+        Self {
+            side_min: config.side_min,
+            luminance_min: f32::from(config.luminance_min),
+            luminance_hint: f32::from(config.luminance_hint),
+            sharpness_min: config.sharpness_min,
+        }
+    }
+}
+
+/// What is remembered of the frames before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Trail {
+    digest: u64,
+    sequence: u32,
+    /// Since when the sequence number is this one.
+    sequence_since: BootTime,
+}
+
+impl Trail {
+    /// The memory after `frame`, given the one before it.
+    pub fn after(previous: Option<&Self>, frame: &Measures) -> Self {
+        let sequence_since = match previous {
+            Some(previous) if previous.sequence == frame.sequence => previous.sequence_since,
+            _ => frame.taken,
+        };
+        Self { digest: frame.digest, sequence: frame.sequence, sequence_since }
+    }
+}
+
+/// Why a frame is not used.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Reason {
+    /// A side is shorter than the least.
+    TooSmall,
+    /// The same bytes as before, or a sequence number that stands still.
+    Frozen,
+    /// No light at all.
+    Black,
+    /// Too little light.
+    TooDark,
+    /// No edge is sharp, or there is nothing in it.
+    Blurred,
+}
+
+impl Reason {
+    /// The stable word in audit rows and events.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::TooSmall => "too_small",
+            Self::Frozen => "frozen",
+            Self::Black => "black",
+            Self::TooDark => "too_dark",
+            Self::Blurred => "blurred",
+        }
+    }
+
+    /// What the person can do about it, if anything.
+    pub fn hint(self) -> Option<Hint> {
+        match self {
+            Self::TooSmall => None,
+            Self::Frozen => Some(Hint::PleaseWait),
+            Self::Black => Some(Hint::UncoverCamera),
+            Self::TooDark => Some(Hint::MoreLight),
+            Self::Blurred => Some(Hint::HoldStill),
+        }
+    }
+}
+
+/// The judgement of one frame.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may be used.
+    Accept {
+        /// And this would make the next one better.
+        hint: Option<Hint>,
+    },
+    /// It may not.
+    Refuse(Reason),
+}
+
+/// Judges a frame. Whatever is not a number is refused.
+pub fn judge(frame: &Measures, limits: &Limits, previous: Option<&Trail>) -> Verdict {
+    let frozen = previous.is_some_and(|previous| {
+        previous.digest == frame.digest
+            || (previous.sequence == frame.sequence
+                && frame.taken.since(previous.sequence_since) > SEQUENCE_STILL_MAX)
+    });
+    if frame.width.min(frame.height) < limits.side_min {
+        Verdict::Refuse(Reason::TooSmall)
+    } else if frozen {
+        Verdict::Refuse(Reason::Frozen)
+    } else if frame.black {
+        Verdict::Refuse(Reason::Black)
+    } else if !(frame.luminance_mean >= limits.luminance_min) {
+        Verdict::Refuse(Reason::TooDark)
+    } else if !(frame.sharpness >= limits.sharpness_min) {
+        Verdict::Refuse(Reason::Blurred)
+    } else {
+        let dim = frame.luminance_mean < limits.luminance_hint;
+        Verdict::Accept { hint: dim.then_some(Hint::MoreLight) }
+    }
+}
+
+/// Measures a frame. A frame without pixels measures as black.
+pub fn measure(frame: &Frame) -> Measures {
+    let grid = Grid::of(frame);
+    Measures {
+        width: frame.width,
+        height: frame.height,
+        luminance_mean: grid.luminance_mean,
+        sharpness: grid.sharpness(),
+        black: grid.cells.iter().all(|cell| *cell <= BLACK_CELL_MAX),
+        digest: digest(frame),
+        sequence: frame.sequence,
+        taken: frame.taken,
+    }
+}
+
+/// CRC-32 of the pixels beside the frame's size: hardware computes it on all targets that matter.
+fn digest(frame: &Frame) -> u64 {
+    let size = u64::from(frame.width & 0xffff) << 16 | u64::from(frame.height & 0xffff);
+    size << 32 | u64::from(crc32fast::hash(&frame.rgb))
+}
+
+/// The frame's luma averaged down to 160x160.
+struct Grid {
+    cells: Vec<f32>,
+    luminance_mean: f32,
+}
+
+impl Grid {
+    fn of(frame: &Frame) -> Self {
+        let (width, height) = (index(frame.width), index(frame.height));
+        let mut grid = Self { cells: vec![0.0; GRID * GRID], luminance_mean: 0.0 };
+        if width == 0 || height == 0 {
+            return grid;
+        }
+        let columns: Vec<(usize, usize)> = (0..GRID).map(|cell| bounds(cell, width)).collect();
+        let mut lumas = vec![0u32; width];
+        let mut total = 0u64;
+        for (cell_row, cells) in grid.cells.chunks_exact_mut(GRID).enumerate() {
+            let (top, bottom) = bounds(cell_row, height);
+            lumas.fill(0);
+            for row in frame.rgb.chunks_exact(width * 3).take(bottom).skip(top) {
+                for (sum, pixel) in lumas.iter_mut().zip(row.as_chunks::<3>().0) {
+                    *sum += luma(*pixel);
+                }
+            }
+            for (cell, (left, right)) in cells.iter_mut().zip(&columns) {
+                let sum: u64 = lumas.get(*left..*right).unwrap_or_default().iter().map(|sum| u64::from(*sum)).sum();
+                let count = (bottom - top) * (right - left);
+                *cell = sum as f32 / (count as f32 * 256.0);
+            }
+            total += lumas.iter().map(|sum| u64::from(*sum)).sum::<u64>();
+        }
+        // Rows are counted once each only when there are at least as many as cells; smaller frames are refused.
+        let rows: usize = (0..GRID).map(|cell| bounds(cell, height)).map(|(top, bottom)| bottom - top).sum();
+        grid.luminance_mean = (total as f64 / (width as f64 * rows as f64 * 256.0)) as f32;
+        grid
+    }
+
+    /// Variance of the 4-neighbour Laplacian over the squared mean; 0 for a picture without light.
+    fn sharpness(&self) -> f32 {
+        let mean = self.cells.iter().map(|cell| f64::from(*cell)).sum::<f64>() / self.cells.len() as f64;
+        if mean <= 0.0 {
+            return 0.0;
+        }
+        let (mut sum, mut squares, mut count) = (0.0f64, 0.0f64, 0.0f64);
+        let rows: Vec<&[f32]> = self.cells.chunks_exact(GRID).collect();
+        for window in rows.windows(3) {
+            let [above, here, below] = window else { continue };
+            for ((above, below), here) in above.iter().zip(*below).skip(1).zip(here.windows(3)) {
+                let &[left, centre, right] = here else { continue };
+                let laplacian = f64::from(above + below + left + right - 4.0 * centre);
+                sum += laplacian;
+                squares += laplacian * laplacian;
+                count += 1.0;
+            }
+        }
+        let variance = squares / count - (sum / count) * (sum / count);
+        (variance / (mean * mean)) as f32
+    }
+}
+
+/// Luma in 1/256, BT.601.
+fn luma([red, green, blue]: [u8; 3]) -> u32 {
+    77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue)
+}
+
+/// The pixels under one cell, at least one.
+fn bounds(cell: usize, side: usize) -> (usize, usize) {
+    let start = (cell * side / GRID).min(side.saturating_sub(1));
+    (start, ((cell + 1) * side / GRID).max(start + 1))
+}
+
+fn index(side: u32) -> usize {
+    usize::try_from(side).unwrap_or(0)
+}
+
+#[cfg(test)]
+#[path = "gate_tests.rs"]
+mod tests;
