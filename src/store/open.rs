@@ -1,0 +1,396 @@
+//! Opening, checking and using the database.
+
+use std::cell::Cell;
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rusqlite::config::DbConfig;
+use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+
+use super::files::{self, Look};
+use super::schema::{self, Found};
+use super::{Stamp, StoreError, Transaction};
+use crate::clock::{Clock, Random};
+
+/// What the database needs from outside.
+#[derive(Clone)]
+pub struct Settings {
+    /// The database's file; its directory must exist.
+    pub path: PathBuf,
+    /// The name of SQLite's VFS; `None` for the system's files.
+    pub vfs: Option<String>,
+    /// Where time comes from.
+    pub clock: Arc<dyn Clock>,
+    /// Where random bytes come from.
+    pub random: Arc<dyn Random>,
+    /// Whether it may be changed.
+    pub mode: Mode,
+    /// Size at which new captures are refused, in bytes; the file itself may grow an eighth beyond, so that
+    /// states and events can still be written then.
+    pub max_bytes: u64,
+}
+
+/// Whether the database may be changed.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Mode {
+    /// The daemon, or a command that works alone: takes the lock.
+    ReadWrite,
+    /// Looking only: no lock, no file is made or changed by it.
+    ReadOnly,
+}
+
+/// What was found when the database was opened.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Opening {
+    /// There was none.
+    Fresh,
+    /// It was there and passed the checks.
+    Existing,
+    /// It was damaged and was set aside; the one in use is fresh and knows nobody.
+    Quarantined {
+        /// The new names of the old files, the database first.
+        moved: Vec<PathBuf>,
+        /// Of the first of them.
+        sha256: String,
+    },
+}
+
+/// Up to this size the whole file is checked at start; of a larger one only the small tables, because reading
+/// 100 MB of pictures would delay the door. Damage to pictures is found by their seal, to events by their
+/// chain, and a statement that meets damage makes the next start check everything.
+pub const WHOLE_CHECK_BYTES: u64 = 8 << 20;
+
+const BUSY: Duration = Duration::from_secs(2);
+
+/// The open database.
+pub struct Store {
+    // Closed before the lock is let go: fields are dropped in this order.
+    connection: Mutex<Connection>,
+    clock: Arc<dyn Clock>,
+    random: Arc<dyn Random>,
+    commits: AtomicU64,
+    suspect: Option<PathBuf>,
+    _lock: Option<File>,
+}
+
+impl Store {
+    /// Opens, checks and if need be creates the database.
+    pub fn open(settings: Settings) -> Result<(Self, Opening), StoreError> {
+        match (settings.mode, &settings.vfs) {
+            (Mode::ReadOnly, _) => open_to_read(settings),
+            (Mode::ReadWrite, None) => open_own(settings),
+            (Mode::ReadWrite, Some(_)) => {
+                let (connection, opening) = open_to_write(&settings, Check::Bounded)?;
+                Ok((Self::assemble(settings, connection, None), opening))
+            }
+        }
+    }
+
+    fn assemble(settings: Settings, connection: Connection, lock: Option<File>) -> Self {
+        Self {
+            connection: Mutex::new(connection),
+            clock: settings.clock,
+            random: settings.random,
+            commits: AtomicU64::new(0),
+            suspect: lock.is_some().then(|| files::suspect(&settings.path)),
+            _lock: lock,
+        }
+    }
+
+    /// Runs `work` in a transaction: durable when this returns `Ok`, without a trace when it returns `Err`.
+    ///
+    /// Not to be called inside another `write` or `read` of the same store: the mutex would never open.
+    pub fn write<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.locked();
+        let guard = rusqlite::Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
+            .map_err(StoreError::from)?;
+        let before = connection.total_changes();
+        let transaction = self.transaction(&connection, true);
+        let value = work(&transaction);
+        self.note(&transaction);
+        let value = value?;
+        if connection.is_autocommit() {
+            return Err(StoreError::RolledBack.into());
+        }
+        let changed = connection.total_changes() != before;
+        guard.commit().map_err(StoreError::from)?;
+        if changed {
+            self.commits.fetch_add(1, Ordering::Relaxed);
+        }
+        Ok(value)
+    }
+
+    /// Runs `work` on one unchanging view of the database; statements that write are refused.
+    pub fn read<T, E: From<StoreError>>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
+    ) -> Result<T, E> {
+        let connection = self.locked();
+        let _guard = rusqlite::Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)
+            .map_err(StoreError::from)?;
+        let transaction = self.transaction(&connection, false);
+        let value = work(&transaction);
+        self.note(&transaction);
+        value
+    }
+
+    /// Durable commits since opening; a transaction that changed nothing is none.
+    pub fn commits(&self) -> u64 {
+        self.commits.load(Ordering::Relaxed)
+    }
+
+    /// Copies the WAL into the database and empties it, so that what was erased is gone from the disk too.
+    /// `false` when a reader of another process stood in the way: call again later.
+    pub fn settle(&self) -> Result<bool, StoreError> {
+        let connection = self.locked();
+        connection.busy_timeout(Duration::ZERO)?;
+        let busy = connection.query_row("PRAGMA wal_checkpoint(TRUNCATE)", [], |row| row.get::<_, i64>(0));
+        connection.busy_timeout(BUSY)?;
+        match busy.map_err(StoreError::from) {
+            Ok(busy) => Ok(busy == 0),
+            Err(StoreError::Busy) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    fn transaction<'a>(&'a self, connection: &'a Connection, writing: bool) -> Transaction<'a> {
+        Transaction {
+            connection,
+            now: stamp(self.clock.as_ref()),
+            random: self.random.as_ref(),
+            writing,
+            corrupt: Cell::new(false),
+        }
+    }
+
+    fn note(&self, transaction: &Transaction<'_>) {
+        if let (true, Some(path)) = (transaction.corrupt.get(), &self.suspect) {
+            // The disk may be the very thing that fails: the error goes to the caller in any case.
+            if let Err(error) = files::write_durably(path, b"a statement met damage\n") {
+                log::error!(error:% = error; "the database is damaged and that could not be noted");
+            }
+        }
+    }
+
+    fn locked(&self) -> MutexGuard<'_, Connection> {
+        // A panic between BEGIN and COMMIT rolls back as it unwinds: the connection stays good.
+        self.connection.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl std::fmt::Debug for Store {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Store").field("commits", &self.commits()).finish_non_exhaustive()
+    }
+}
+
+fn stamp(clock: &dyn Clock) -> Stamp {
+    Stamp { boot_id: clock.boot_id(), boot: clock.boot(), wall: clock.wall() }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Check {
+    Bounded,
+    Whole,
+}
+
+/// The system's files: look first, then lock, then open; set aside what is damaged.
+fn open_own(settings: Settings) -> Result<(Store, Opening), StoreError> {
+    let path = settings.path.clone();
+    files::check_writable(&path)?;
+    files::check_free(&path)?;
+    if let Look::Header { version } = files::look(&path)? {
+        refuse_newer(&path, i64::from(version))?;
+    }
+    let lock = files::lock(&path)?;
+    let suspect = files::suspect(&path);
+    let check = if suspect.exists() { Check::Whole } else { Check::Bounded };
+    let opened = match files::look(&path)? {
+        Look::Damaged(detail) => Err(StoreError::Corrupt { detail: detail.into() }),
+        Look::Nothing | Look::Header { .. } => {
+            files::own(&path)?;
+            open_to_write(&settings, check)
+        }
+    };
+    let (connection, opening) = match opened {
+        Err(StoreError::Corrupt { detail }) => {
+            let (moved, sha256) = files::set_aside(&path, &stamp(settings.clock.as_ref()))?;
+            log::error!(detail:% = detail, sha256:% = sha256; "the database is damaged and was set aside");
+            files::own(&path)?;
+            let (connection, _) = open_to_write(&settings, Check::Bounded)?;
+            (connection, Opening::Quarantined { moved, sha256 })
+        }
+        other => other?,
+    };
+    if suspect.exists() {
+        std::fs::remove_file(&suspect).map_err(|error| StoreError::io("remove", &suspect, error))?;
+    }
+    if opening != Opening::Existing {
+        files::sync_directory(files::directory(&path))?;
+    }
+    Ok((Store::assemble(settings, connection, Some(lock)), opening))
+}
+
+fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Opening), StoreError> {
+    let path = &settings.path;
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = match &settings.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(path, flags, vfs.as_str()),
+        None => Connection::open_with_flags(path, flags),
+    }
+    .map_err(|error| at(path, error))?;
+    harden(&connection)?;
+    let found = schema::inspect(&connection).map_err(|error| blame(path, error))?;
+    if let Found::Version(version) = found
+        && version > schema::NEWEST
+    {
+        // Closing must not move the newer release's WAL into its database.
+        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
+        return Err(newer(path, version));
+    }
+    let (from, opening) = match found {
+        Found::Foreign => return Err(StoreError::Corrupt { detail: "it is not latchd's database".into() }),
+        Found::Empty => (0, Opening::Fresh),
+        Found::Version(version) => {
+            verify(&connection, check)?;
+            (version, Opening::Existing)
+        }
+    };
+    make_durable(&connection, settings.max_bytes)?;
+    schema::migrate(&connection, from)?;
+    Ok((connection, opening))
+}
+
+/// Reads without leaving a trace: a database that was closed cleanly is opened as one that nobody changes.
+fn open_to_read(settings: Settings) -> Result<(Store, Opening), StoreError> {
+    let path = settings.path.clone();
+    let own = settings.vfs.is_none();
+    if own {
+        match files::look(&path)? {
+            Look::Nothing => return Err(StoreError::Missing { path }),
+            Look::Damaged(detail) => return Err(StoreError::Corrupt { detail: detail.into() }),
+            Look::Header { version } => refuse_newer(&path, i64::from(version))?,
+        }
+    }
+    let flags =
+        OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = match &settings.vfs {
+        Some(vfs) => Connection::open_with_flags_and_vfs(&path, flags, vfs.as_str()),
+        None if files::beside(&path, "-wal").exists() => Connection::open_with_flags(&path, flags),
+        None => Connection::open_with_flags(immutable_uri(&path), flags),
+    }
+    .map_err(|error| at(&path, error))?;
+    harden(&connection)?;
+    match schema::inspect(&connection).map_err(|error| blame(&path, error))? {
+        Found::Empty => Err(StoreError::Missing { path }),
+        Found::Foreign => Err(StoreError::Corrupt { detail: "it is not latchd's database".into() }),
+        Found::Version(found) if found > schema::NEWEST => Err(newer(&path, found)),
+        Found::Version(found) if found < schema::NEWEST => Err(StoreError::OlderSchema { path, found }),
+        Found::Version(_) => Ok((Store::assemble(settings, connection, None), Opening::Existing)),
+    }
+}
+
+fn immutable_uri(path: &Path) -> String {
+    use std::os::unix::ffi::OsStrExt;
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'/' | b'.' | b'-' | b'_');
+    let mut uri = String::from("file:");
+    for byte in path.as_os_str().as_bytes() {
+        if plain(*byte) {
+            uri.push(char::from(*byte));
+        } else {
+            uri.push_str(&format!("%{byte:02x}"));
+        }
+    }
+    uri + "?immutable=1"
+}
+
+fn newer(path: &Path, found: i64) -> StoreError {
+    StoreError::NewerSchema { path: path.to_owned(), found, known: schema::NEWEST }
+}
+
+fn refuse_newer(path: &Path, found: i64) -> Result<(), StoreError> {
+    if found > schema::NEWEST { Err(newer(path, found)) } else { Ok(()) }
+}
+
+fn at(path: &Path, error: rusqlite::Error) -> StoreError {
+    match error.sqlite_error_code() {
+        Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path: path.to_owned() },
+        Some(ErrorCode::CannotOpen) => {
+            StoreError::io("open", path, std::io::Error::other("SQLite cannot open it"))
+        }
+        _ => error.into(),
+    }
+}
+
+fn blame(path: &Path, error: StoreError) -> StoreError {
+    match error {
+        StoreError::Sqlite(error) => at(path, error),
+        other => other,
+    }
+}
+
+/// Settings that change no byte of the file.
+fn harden(connection: &Connection) -> Result<(), StoreError> {
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(96);
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    connection.pragma_update(None, "cell_size_check", "ON")?;
+    connection.pragma_update(None, "temp_store", "MEMORY")?;
+    Ok(())
+}
+
+/// Settings that the promises rest on, each read back.
+fn make_durable(connection: &Connection, max_bytes: u64) -> Result<(), StoreError> {
+    let mode: String = connection.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0))?;
+    if mode != "wal" {
+        return Err(StoreError::Setting { name: "journal_mode", wanted: "wal", got: mode });
+    }
+    for (name, value, wanted) in [
+        ("synchronous", "FULL", "2"),
+        ("foreign_keys", "ON", "1"),
+        ("secure_delete", "ON", "1"),
+        ("recursive_triggers", "ON", "1"),
+        ("trusted_schema", "OFF", "0"),
+    ] {
+        connection.execute_batch(&format!("PRAGMA {name} = {value}"))?;
+        let got: i64 = connection.pragma_query_value(None, name, |row| row.get(0))?;
+        if got.to_string() != wanted {
+            return Err(StoreError::Setting { name, wanted, got: got.to_string() });
+        }
+    }
+    let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
+    let pages = max_bytes.saturating_add(max_bytes / 8) / u64::try_from(page).unwrap_or(4096).max(1);
+    connection.pragma_update_and_check(
+        None,
+        "max_page_count",
+        i64::try_from(pages).unwrap_or(i64::MAX).clamp(1, i64::from(u32::MAX) - 1),
+        |row| row.get::<_, i64>(0),
+    )?;
+    Ok(())
+}
+
+fn verify(connection: &Connection, check: Check) -> Result<(), StoreError> {
+    let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let bytes = ask("PRAGMA page_count")?.saturating_mul(ask("PRAGMA page_size")?);
+    let small = u64::try_from(bytes).is_ok_and(|bytes| bytes <= WHOLE_CHECK_BYTES);
+    if check == Check::Whole || small {
+        return pass(connection, "PRAGMA quick_check(1)");
+    }
+    for table in schema::SMALL_TABLES {
+        pass(connection, &format!("PRAGMA quick_check({table})"))?;
+    }
+    Ok(())
+}
+
+fn pass(connection: &Connection, sql: &str) -> Result<(), StoreError> {
+    let said: String = connection.query_row(sql, [], |row| row.get(0))?;
+    if said == "ok" { Ok(()) } else { Err(StoreError::Corrupt { detail: said.replace('\n', " ") }) }
+}

@@ -1,0 +1,55 @@
+//! The schema's versions, and moving a file from one to the next.
+
+use rusqlite::Connection;
+
+use super::StoreError;
+
+/// One file per version, applied in order; a version once released is never edited.
+const VERSIONS: &[&str] = &[include_str!("schema/1.sql")];
+
+/// Says in the file's header that it is latchd's: the bytes of "ltch".
+const APPLICATION_ID: i64 = 0x6c74_6368;
+
+/// The newest version this release knows.
+pub const NEWEST: i64 = VERSIONS.len() as i64;
+
+/// What a readable database turned out to be.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found {
+    /// Nothing in it yet.
+    Empty,
+    /// Ours, at this version.
+    Version(i64),
+    /// A database of another program.
+    Foreign,
+}
+
+/// Reads what the database says of itself, without changing it.
+pub fn inspect(connection: &Connection) -> Result<Found, StoreError> {
+    let ask = |sql: &str| connection.query_row(sql, [], |row| row.get::<_, i64>(0));
+    let application = ask("PRAGMA application_id")?;
+    let version = ask("PRAGMA user_version")?;
+    let objects = ask("SELECT count(*) FROM sqlite_schema")?;
+    Ok(match (application, version, objects) {
+        (APPLICATION_ID, version, objects) if version > 0 && objects > 0 => Found::Version(version),
+        (0, 0, 0) => Found::Empty,
+        _ => Found::Foreign,
+    })
+}
+
+/// Brings a database from `from` to the newest version, one transaction a version.
+pub fn migrate(connection: &Connection, from: i64) -> Result<(), StoreError> {
+    let done = usize::try_from(from).unwrap_or(0);
+    for (index, sql) in VERSIONS.iter().enumerate().skip(done) {
+        let change = rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+        change.execute_batch(sql)?;
+        change.pragma_update(None, "application_id", APPLICATION_ID)?;
+        change.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        change.commit()?;
+    }
+    Ok(())
+}
+
+/// The tables that decide who may open and what is sent: checked at each start.
+pub const SMALL_TABLES: &[&str] =
+    &["people", "pseudonyms", "denials", "lockouts", "boots", "queue_flags", "job_keys", "jobs"];

@@ -1,0 +1,143 @@
+-- Version 1. Moments are three columns: boot id, microseconds since that boot, wall milliseconds or NULL.
+
+-- Who may open this door. Names and contact are sealed.
+CREATE TABLE people (
+    id INTEGER PRIMARY KEY,
+    user_id TEXT NOT NULL UNIQUE,
+    may_open INTEGER NOT NULL CHECK (may_open IN (0, 1)),
+    contact BLOB NOT NULL,
+    consent_granted_ms INTEGER,
+    consent_language TEXT,
+    consent_policy_url TEXT,
+    created_boot_id BLOB NOT NULL,
+    created_boot_us INTEGER NOT NULL,
+    created_wall_ms INTEGER,
+    CHECK ((consent_granted_ms IS NULL) = (consent_language IS NULL)
+       AND (consent_granted_ms IS NULL) = (consent_policy_url IS NULL))
+) STRICT;
+
+-- Whom a pseudonym of the events means. Erased with the person; the events stay.
+CREATE TABLE pseudonyms (
+    user_id TEXT PRIMARY KEY NOT NULL,
+    pseudonym BLOB NOT NULL UNIQUE CHECK (length(pseudonym) = 16)
+) STRICT;
+
+-- Denials that count towards a lock-out. kind: user or reader.
+CREATE TABLE denials (
+    id INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    boot_id BLOB NOT NULL,
+    boot_us INTEGER NOT NULL,
+    wall_ms INTEGER
+) STRICT;
+CREATE INDEX denials_of ON denials (kind, name);
+
+CREATE TABLE lockouts (
+    kind TEXT NOT NULL,
+    name TEXT NOT NULL,
+    lasts_ms INTEGER NOT NULL,
+    boot_id BLOB NOT NULL,
+    boot_us INTEGER NOT NULL,
+    wall_ms INTEGER,
+    PRIMARY KEY (kind, name)
+) STRICT;
+
+-- How long each boot was seen to last: the device's on-time across boots.
+CREATE TABLE boots (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    boot_id BLOB NOT NULL UNIQUE,
+    on_us INTEGER NOT NULL
+) STRICT;
+
+-- One row is one capture; it outlives its pictures. seq orders across boots. due: not before this moment of that boot.
+CREATE TABLE jobs (
+    seq INTEGER PRIMARY KEY AUTOINCREMENT,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    attempt BLOB CHECK (attempt IS NULL OR length(attempt) = 16),
+    user_id TEXT NOT NULL,
+    product TEXT NOT NULL,
+    api TEXT NOT NULL CHECK (api IN ('v1', 'v3')),
+    allow_new_enroll INTEGER NOT NULL,
+    state TEXT NOT NULL,
+    reason TEXT,
+    remote_id TEXT,
+    verdict TEXT,
+    code TEXT,
+    answer TEXT,
+    tries INTEGER NOT NULL DEFAULT 0,
+    resubmits INTEGER NOT NULL DEFAULT 0,
+    due_boot_id BLOB NOT NULL,
+    due_us INTEGER NOT NULL,
+    bytes INTEGER NOT NULL,
+    details BLOB,
+    images INTEGER NOT NULL,
+    state_boot_id BLOB NOT NULL,
+    state_boot_us INTEGER NOT NULL,
+    state_wall_ms INTEGER,
+    created_boot_id BLOB NOT NULL,
+    created_boot_us INTEGER NOT NULL,
+    created_wall_ms INTEGER
+) STRICT;
+CREATE INDEX jobs_new ON jobs (seq, due_boot_id, due_us) WHERE state = 'new';
+CREATE INDEX jobs_accepted ON jobs (seq, due_boot_id, due_us) WHERE state = 'accepted';
+CREATE INDEX jobs_unknown ON jobs (seq, api, due_boot_id, due_us) WHERE state = 'unknown_outcome';
+CREATE INDEX jobs_other ON jobs (state, seq) WHERE state IN ('sending', 'held', 'dead_letter');
+
+-- When each state began.
+CREATE TABLE job_times (
+    job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    state TEXT NOT NULL,
+    reason TEXT,
+    boot_id BLOB NOT NULL,
+    boot_us INTEGER NOT NULL,
+    wall_ms INTEGER
+) STRICT;
+CREATE INDEX job_times_of ON job_times (job);
+
+-- The random key of each job, wrapped by the device key. Deleting it is the erase.
+CREATE TABLE job_keys (
+    job INTEGER PRIMARY KEY REFERENCES jobs (seq) ON DELETE CASCADE,
+    wrapped BLOB NOT NULL
+) STRICT;
+
+CREATE TABLE images (
+    id INTEGER PRIMARY KEY,
+    job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
+    kind TEXT NOT NULL CHECK (kind IN ('selfie', 'liveness')),
+    number INTEGER NOT NULL,
+    sealed BLOB NOT NULL,
+    UNIQUE (job, kind, number)
+) STRICT;
+
+CREATE TABLE queue_flags (
+    name TEXT PRIMARY KEY NOT NULL,
+    reason TEXT NOT NULL,
+    boot_id BLOB NOT NULL,
+    boot_us INTEGER NOT NULL,
+    wall_ms INTEGER,
+    due_boot_id BLOB NOT NULL,
+    due_us INTEGER NOT NULL
+) STRICT;
+
+-- Append-only, chained by mac. Never a user id or a name.
+CREATE TABLE events (
+    seq INTEGER PRIMARY KEY,
+    kind TEXT NOT NULL,
+    door TEXT NOT NULL,
+    attempt BLOB,
+    job BLOB,
+    subject BLOB,
+    fields TEXT NOT NULL,
+    boot_id BLOB NOT NULL,
+    boot_ms INTEGER NOT NULL,
+    wall_ms INTEGER,
+    mac BLOB NOT NULL CHECK (length(mac) = 32)
+) STRICT;
+CREATE INDEX events_unlock ON events (attempt, kind) WHERE kind IN ('unlock_intent', 'unlock_done', 'unlock_interrupted');
+CREATE TRIGGER events_never_change BEFORE UPDATE ON events BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
+CREATE TRIGGER events_never_go BEFORE DELETE ON events BEGIN
+    SELECT RAISE(ABORT, 'events are append-only');
+END;
