@@ -116,3 +116,7 @@ pub enum Drive {
     /// Drives high only.
     OpenSource,
 }
+
+mod load;
+
+pub use load::GuardConfigError;

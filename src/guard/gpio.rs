@@ -1,0 +1,221 @@
+//! A line of the kernel's GPIO character device.
+//!
+//! Found anew at each request by its name or by its chip's label or path: chip numbers change between boots. What the
+//! line does after its owner's death is the driver's affair [door-rules, facts], hence two processes that watch each
+//! other.
+
+use super::line::{Line, LineError};
+use crate::clock::{BootTime, Clock};
+use crate::config::guard::{self, LineConfig, LockType};
+use gpiocdev::chip::{self, Chip};
+use gpiocdev::line::{self, Value};
+use gpiocdev::request::{Config, Request};
+use std::path::PathBuf;
+
+/// What `gpioinfo` shows as the line's holder.
+pub const CONSUMER: &str = "latchd-guard";
+
+const EBUSY: i32 = rustix::io::Errno::BUSY.raw_os_error();
+
+/// A held GPIO line.
+#[derive(Debug)]
+pub struct GpioLine {
+    request: Request,
+    name: String,
+    lock: LockType,
+}
+
+/// The logical value (before `active_low`) of locked and unlocked: power opens a fail-secure lock and holds a fail-safe
+/// one.
+pub const fn values(lock: LockType) -> (Value, Value) {
+    match lock {
+        LockType::FailSecure => (Value::Inactive, Value::Active),
+        LockType::FailSafe => (Value::Active, Value::Inactive),
+    }
+}
+
+/// Requests the line as an output together with its locked value, in one call (door-rules 6).
+///
+/// # Errors
+/// Busy (with the holder), absent, ambiguous, or refused by the kernel. A recording line is absent.
+pub fn request(line: &LineConfig, lock: LockType) -> Result<GpioLine, LineError> {
+    let LineConfig::Gpio { name, chip, offset, active_low, bias, drive } = line else {
+        return Err(LineError::Absent(String::from("(a recording is none)")));
+    };
+    let (place, chip, offset) = match (name, chip, offset) {
+        (Some(name), _, _) => {
+            let (chip, offset) = find_by_name(name)?;
+            (name.clone(), chip, offset)
+        }
+        (None, Some(chip), Some(offset)) => (format!("{offset} of chip {chip}"), find_chip(chip)?, *offset),
+        _ => return Err(LineError::Absent(String::from("without a name"))),
+    };
+    let config = wanted(&chip, offset, lock, *active_low, *bias, *drive);
+    match Request::from_config(config).with_consumer(CONSUMER).request() {
+        Ok(request) => Ok(GpioLine { request, name: place, lock }),
+        Err(error) if is_busy(&error) => Err(LineError::Busy { line: place, holder: holder(&chip, offset) }),
+        Err(error) => Err(LineError::Gpio { line: place, text: error.to_string() }),
+    }
+}
+
+/// The whole request as one value. It takes no level: it is always the locked one.
+fn wanted(
+    chip: &std::path::Path,
+    offset: u32,
+    lock: LockType,
+    active_low: bool,
+    bias: guard::Bias,
+    drive: guard::Drive,
+) -> Config {
+    let (locked, _) = values(lock);
+    let mut config = Config::default();
+    config.on_chip(chip).with_line(offset).as_output(locked);
+    if active_low {
+        config.as_active_low();
+    }
+    config.with_drive(match drive {
+        guard::Drive::PushPull => line::Drive::PushPull,
+        guard::Drive::OpenDrain => line::Drive::OpenDrain,
+        guard::Drive::OpenSource => line::Drive::OpenSource,
+    });
+    match bias {
+        guard::Bias::AsIs => {}
+        guard::Bias::PullUp => {
+            config.with_bias(line::Bias::PullUp);
+        }
+        guard::Bias::PullDown => {
+            config.with_bias(line::Bias::PullDown);
+        }
+        guard::Bias::Disabled => {
+            config.with_bias(line::Bias::Disabled);
+        }
+    }
+    config
+}
+
+fn find_by_name(name: &str) -> Result<(PathBuf, u32), LineError> {
+    // Strict: line names need not be unique, and the first of two is not the strike but a guess.
+    let names = [name];
+    match gpiocdev::find_named_lines(&names, true) {
+        Ok(found) => found
+            .get(name)
+            .map(|line| (line.chip.clone(), line.info.offset))
+            .ok_or_else(|| LineError::Absent(name.to_owned())),
+        Err(gpiocdev::Error::NonuniqueLineName(_)) => Err(LineError::Ambiguous(name.to_owned())),
+        Err(gpiocdev::Error::NoGpioChips()) => Err(LineError::Absent(name.to_owned())),
+        Err(error) => Err(LineError::Gpio { line: name.to_owned(), text: error.to_string() }),
+    }
+}
+
+fn find_chip(label: &str) -> Result<PathBuf, LineError> {
+    if label.starts_with('/') {
+        return Ok(PathBuf::from(label));
+    }
+    let failed =
+        |error: gpiocdev::Error| LineError::Gpio { line: format!("chip {label}"), text: error.to_string() };
+    let mut found = None;
+    for path in chip::chips().map_err(failed)? {
+        // A chip that cannot be opened is skipped: if it is the one, the label is not found and that is said.
+        let Ok(info) = Chip::from_path(&path).and_then(|chip| chip.info()) else { continue };
+        if info.label == label {
+            if found.is_some() {
+                return Err(LineError::Ambiguous(format!("chip {label}")));
+            }
+            found = Some(path);
+        }
+    }
+    found.ok_or_else(|| LineError::Absent(format!("chip {label}")))
+}
+
+fn is_busy(error: &gpiocdev::Error) -> bool {
+    match error {
+        gpiocdev::Error::Uapi(_, gpiocdev_error) => {
+            matches!(gpiocdev_error, gpiocdev_uapi::Error::Os(errno) if errno.0 == EBUSY)
+        }
+        gpiocdev::Error::Os(errno) => errno.0 == EBUSY,
+        _ => false,
+    }
+}
+
+fn holder(chip: &std::path::Path, offset: u32) -> String {
+    Chip::from_path(chip)
+        .and_then(|chip| chip.line_info(offset))
+        .map(|info| info.consumer)
+        .ok()
+        .filter(|consumer| !consumer.is_empty())
+        .unwrap_or_else(|| String::from("somebody unnamed"))
+}
+
+impl GpioLine {
+    fn set(&self, value: Value, clock: &dyn Clock) -> Result<BootTime, LineError> {
+        match self.request.set_lone_value(value) {
+            Ok(()) => Ok(clock.boot()),
+            Err(error) => Err(LineError::Gpio { line: self.name.clone(), text: error.to_string() }),
+        }
+    }
+}
+
+impl Line for GpioLine {
+    fn unlock(&mut self, clock: &dyn Clock) -> Result<BootTime, LineError> {
+        self.set(values(self.lock).1, clock)
+    }
+
+    fn lock(&mut self, clock: &dyn Clock) -> Result<BootTime, LineError> {
+        self.set(values(self.lock).0, clock)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use gpiocdev::line::Direction;
+
+    fn request_of(lock: LockType, active_low: bool) -> line::Config {
+        let config = wanted(
+            "/dev/gpiochip9".as_ref(),
+            17,
+            lock,
+            active_low,
+            guard::Bias::PullDown,
+            guard::Drive::OpenDrain,
+        );
+        config.line_config(17).expect("the line is in the request").clone()
+    }
+
+    #[test]
+    fn the_locked_value_travels_in_the_request_itself() {
+        for (lock, locked) in [(LockType::FailSecure, Value::Inactive), (LockType::FailSafe, Value::Active)] {
+            for active_low in [false, true] {
+                let line = request_of(lock, active_low);
+                assert_eq!(line.direction, Some(Direction::Output), "{lock:?}");
+                assert_eq!(line.value, Some(locked), "{lock:?}");
+                assert_eq!(line.active_low, active_low, "{lock:?}");
+                assert_eq!(line.bias, Some(line::Bias::PullDown));
+                assert_eq!(line.drive, Some(line::Drive::OpenDrain));
+            }
+        }
+    }
+
+    #[test]
+    fn unlocked_is_never_the_locked_value() {
+        for lock in [LockType::FailSecure, LockType::FailSafe] {
+            let (locked, unlocked) = values(lock);
+            assert_ne!(locked, unlocked);
+        }
+    }
+
+    #[test]
+    fn err_a_chip_that_does_not_exist_is_named() {
+        let line = LineConfig::Gpio {
+            name: None,
+            chip: Some("no-such-chip".into()),
+            offset: Some(1),
+            active_low: false,
+            bias: guard::Bias::AsIs,
+            drive: guard::Drive::PushPull,
+        };
+        let error = request(&line, LockType::FailSecure).expect_err("no such chip");
+        assert!(error.to_string().contains("no-such-chip"), "{error}");
+        assert!(!error.is_busy());
+    }
+}
