@@ -2,6 +2,7 @@
 
 use crate::audit::AuditError;
 use crate::control::ControlError;
+use crate::guard::GuardError;
 use crate::people::PeopleError;
 use crate::queue::QueueError;
 use crate::smileid::SmileError;
@@ -25,6 +26,9 @@ pub enum AgentError {
     /// The service's client.
     #[error(transparent)]
     Smile(#[from] SmileError),
+    /// The lock's link.
+    #[error(transparent)]
+    Guard(#[from] GuardError),
     /// The control sockets.
     #[error(transparent)]
     Control(#[from] ControlError),
@@ -64,6 +68,7 @@ impl AgentError {
             Self::People(error) => error.remedy().into(),
             Self::Audit(error) => error.remedy().into(),
             Self::Smile(error) => error.remedy().into(),
+            Self::Guard(error) => error.remedy().into(),
             Self::Control(error) => error.remedy().into(),
             Self::ApiKey { .. } => {
                 "write the key of the portal into this file, readable by the user latchd alone".into()

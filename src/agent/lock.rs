@@ -50,16 +50,16 @@ impl LockView {
                 self.mismatch = Some(field.clone());
                 Some(("lock_mismatch", vec![("field", field)]))
             }
-            LinkReport::Down { cause, relocked, took } => {
+            LinkReport::Down { cause, relock, took } => {
                 let was_up = self.up.take().is_some();
                 self.unlocked = false;
-                log::warn!(relocked = *relocked, took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX); "the lock is gone: {cause}");
+                log::warn!(relocked = relock.is_locked(), took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX); "the lock is gone: {cause:?}");
                 was_up.then(|| {
                     (
                         "lock_down",
                         vec![
-                            ("cause", cause.to_string()),
-                            ("relocked", relocked.to_string()),
+                            ("cause", format!("{cause:?}")),
+                            ("relocked", relock.is_locked().to_string()),
                             ("took_us", took.as_micros().to_string()),
                         ],
                     )

@@ -39,7 +39,7 @@ use crate::clock::{Clock, SystemClock, SystemRandom};
 use crate::config::model::Who;
 use crate::config::{Config, GuardConfig};
 use crate::control::{ControlError, server};
-use crate::guard::{self, Link, LinkSettings};
+use crate::guard::{Link, link as guard_link};
 use crate::store::Opening;
 use control::Control;
 use crossbeam_channel::bounded;
@@ -112,11 +112,12 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     let (submit_orders, submit_inbox) = bounded(2);
     let lock = Arc::new(Mutex::new(LockView::default()));
 
-    let link = Link::new();
-    let settings = LinkSettings { socket: config.door.guard_socket.clone(), guard: guard.clone() };
+    let link = Link::new(Arc::clone(&clock))?;
+    let settings =
+        guard_link::Settings { socket: config.door.guard_socket.clone(), config: guard.clone() };
     let (to_director, handle, time) = (messages.clone(), link.clone(), Arc::clone(&clock));
     thread("guard-link", move || {
-        guard::run_link(&settings, time.as_ref(), &handle, &mut |report| {
+        guard_link::run(&settings, time.as_ref(), &handle, &mut |report| {
             // Only a director that is gone does not take it.
             let _ = to_director.send(Message::Guard(report));
         });

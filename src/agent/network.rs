@@ -1,7 +1,7 @@
 //! Hears from the kernel that an address or a route came, so that the queue need not wait for its timer.
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::net::netlink::{ROUTE, SocketAddrNetlink};
+use rustix::net::netlink::SocketAddrNetlink;
 use rustix::net::{
     AddressFamily, RecvFlags, SocketFlags, SocketType, bind, recv, socket_with,
 };
@@ -24,7 +24,8 @@ impl NetworkChanges {
     /// The kernel offers no rtnetlink or seccomp forbids it; the queue's own timer goes on without it.
     pub fn subscribe() -> std::io::Result<Self> {
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(ROUTE))?;
+        // NETLINK_ROUTE is protocol 0, which is spelled `None` here.
+        let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
         bind(&socket, &SocketAddrNetlink::new(0, GROUPS))?;
         Ok(Self { socket })
     }

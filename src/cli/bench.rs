@@ -3,7 +3,7 @@
 use super::{Failure, output};
 use crate::clock::{BootTime, Clock, Random, SystemClock, SystemRandom};
 use crate::config::GuardConfig;
-use crate::guard::{Link, LinkReport, LinkSettings, Report, Request};
+use crate::guard::{Link, LinkReport, Report, Request, link as guard_link};
 use crate::smileid::bench as submit;
 use serde_json::{Value, json};
 use std::path::{Path, PathBuf};
@@ -185,12 +185,13 @@ fn edge(format: output::Format, grants: u32, directory: Option<PathBuf>) -> anyh
         .map_err(|error| Failure::usage(error.to_string(), error.remedy()))?;
     let (path, clock) = (scene.directory.join("bench.db"), SystemClock::new());
     let database = database(&path).map_err(|error| io(&path, &error))?;
-    let settings = LinkSettings { socket: scene.directory.join("guard.sock"), guard };
-    let link = Link::new();
+    let settings = guard_link::Settings { socket: scene.directory.join("guard.sock"), config: guard };
+    let link = Link::new(Arc::new(SystemClock::new()))
+        .map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
     let (told, reports) = crossbeam_channel::bounded(1024);
     let runner = link.clone();
     let thread = std::thread::spawn(move || {
-        crate::guard::run_link(&settings, &SystemClock::new(), &runner, &mut |report| {
+        guard_link::run(&settings, &SystemClock::new(), &runner, &mut |report| {
             let _ = told.send(report);
         });
     });

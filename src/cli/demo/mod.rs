@@ -10,7 +10,7 @@ mod world;
 
 use super::Failure;
 use super::output::{self, Format};
-use crate::guard::Edge;
+use crate::guard::recording::{Edge, Level};
 use report::Printer;
 use std::process::ExitCode;
 use world::World;
@@ -56,12 +56,12 @@ fn serve(world: &World, printer: &Printer) -> anyhow::Result<()> {
 
 /// How many times the line went to unlocked.
 fn openings(edges: &[Edge]) -> usize {
-    edges.iter().filter(|edge| edge.unlocked).count()
+    edges.iter().filter(|edge| edge.level == Level::Unlocked).count()
 }
 
 /// Whether the line is locked now, by its last edge.
 fn is_locked(edges: &[Edge]) -> bool {
-    edges.last().is_none_or(|edge| !edge.unlocked)
+    edges.last().is_none_or(|edge| edge.level == Level::Locked)
 }
 
 fn warn(text: &str) {

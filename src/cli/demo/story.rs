@@ -5,7 +5,7 @@ use super::world::World;
 use super::{is_locked, openings};
 use crate::cli::Failure;
 use crate::control::{Reply, Request};
-use crate::guard::Edge;
+use crate::guard::recording::{Edge, Level};
 use serde_json::{Value, json};
 use std::sync::mpsc;
 use std::time::Duration;
@@ -286,7 +286,7 @@ impl Stage<'_> {
 
     /// Milliseconds from `at` to the first locked edge after it, and the process that made it.
     fn relocked(&self, before: usize, at: crate::clock::BootTime) -> Option<(f64, u32)> {
-        let edge = self.since(before).into_iter().find(|edge| !edge.unlocked && edge.at >= at)?;
+        let edge = self.since(before).into_iter().find(|edge| edge.level == Level::Locked && edge.at >= at)?;
         Some((millis(edge.at.since(at)), edge.pid))
     }
 

@@ -5,7 +5,7 @@ use super::warn;
 use crate::access::UserId;
 use crate::clock::{BootTime, Clock, SystemClock, SystemRandom};
 use crate::control::{ControlError, Reply, Request, client, server};
-use crate::guard::{Edge, recording};
+use crate::guard::recording::{self, Edge};
 use serde_json::{Value, json};
 use std::fs;
 use std::io::{BufRead, BufReader};

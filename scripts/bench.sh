@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Builds the release, fetches the peers into a private environment and runs the benchmarks of docs/benchmarks.md.
+#
+# usage: bench.sh [submit|edge|start]…     all by default
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+readonly cache=${XDG_CACHE_HOME:-${HOME:?}/.cache}/latchd
+readonly peers=$cache/bench-peers
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-target}
+
+cargo build --release --locked
+if [[ ! -x $peers/bin/python ]] || ! "$peers/bin/python" -c 'import usesmileid, PIL' 2>/dev/null; then
+    echo "fetching the peer: the official Python client, into $peers"
+    python3 -m venv "$peers"
+    "$peers/bin/pip" install --quiet usesmileid==12.1.0 pillow==12.0.0
+fi
+exec python3 scripts/bench/run.py "$(realpath "$CARGO_TARGET_DIR/release/latchd")" "$peers/bin/python" "$@"

@@ -1,0 +1,281 @@
+"""Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
+
+usage: run.py LATCHD PEER_PYTHON [submit|edge|start]…
+"""
+
+import json
+import os
+import signal
+import socket
+import ssl
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+
+ROUNDS, JOBS = 5, 50
+HERE = os.path.dirname(os.path.abspath(__file__))
+latchd, peer_python = sys.argv[1:3]
+parts = sys.argv[3:] or ["submit", "edge", "start"]
+
+
+def load():
+    return open("/proc/loadavg").read().split()[0]
+
+
+def spread(values):
+    return f"{statistics.median(values):10.2f}  ({min(values):.2f} to {max(values):.2f})"
+
+
+def table(title, rows):
+    print(f"\n{title} (load average {load()})")
+    for name, values in rows:
+        print(f"  {name:<44} {spread(values)}")
+
+
+# ---------------------------------------------------------------------- the server and its pictures
+
+def start_sandbox(directory, key):
+    child = subprocess.Popen(
+        [latchd, "sandbox", "--listen", "127.0.0.1:0", "--partner-id", "1234", "--api-key", key,
+         "--tls-dir", os.path.join(directory, "tls")],
+        stdout=subprocess.PIPE, text=True)
+    ready = json.loads(child.stdout.readline())
+    return child, ready["listening"], ready["ca"]
+
+
+def make_pictures(directory):
+    """A selfie of about 60 KB and eight liveness pictures of about 20 KB, noise cut to size by quality."""
+    script = """
+import io, os, sys
+from PIL import Image
+def picture(side, wanted, seed):
+    noise = Image.effect_noise((side, side), 60 + seed).convert("RGB")
+    best = None
+    for quality in range(1, 96):
+        out = io.BytesIO(); noise.save(out, "JPEG", quality=quality)
+        if best is None or abs(len(out.getvalue()) - wanted) < abs(len(best) - wanted):
+            best = out.getvalue()
+    return best
+open(os.path.join(sys.argv[1], "selfie.jpg"), "wb").write(picture(480, 60_000, 0))
+for n in range(8):
+    open(os.path.join(sys.argv[1], f"liveness_{n}.jpg"), "wb").write(picture(320, 20_000, n))
+"""
+    subprocess.run([peer_python, "-c", script, directory], check=True)
+
+
+# ---------------------------------------------------------------------- the protocol client
+
+def floor(url, ca, images, key):
+    """A prepared request on a raw TLS socket: what server and kernel take without any client."""
+    host, port = url.removeprefix("https://").split(":")
+    context = ssl.create_default_context(cafile=ca)
+    raw = socket.create_connection((host, int(port)))
+    raw.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    connection = context.wrap_socket(raw, server_hostname=host)
+
+    def answer():
+        data = b""
+        while b"\r\n\r\n" not in data:
+            data += connection.recv(65536)
+        head, body = data.split(b"\r\n\r\n", 1)
+        length = next(int(line.split(b":")[1]) for line in head.split(b"\r\n")
+                      if line.lower().startswith(b"content-length"))
+        while len(body) < length:
+            body += connection.recv(65536)
+        return int(head.split()[1]), body
+
+    connection.sendall(f"POST /v3/token HTTP/1.1\r\nHost: {host}\r\nsmileid-partner-id: 1234\r\n"
+                       f"smileid-api-key: {key}\r\nContent-Length: 0\r\n\r\n".encode())
+    status, body = answer()
+    assert status == 200, body
+    token = json.loads(body)["token"]
+    boundary = "floor"
+    body = b""
+
+    def part(head, content):
+        return f"--{boundary}\r\nContent-Disposition: form-data; {head}\r\n\r\n".encode() + content + b"\r\n"
+
+    as_json = "\"\r\nContent-Type: application/json"
+    body += part('name="user_id"', b"bench")
+    body += part('name="callback_url"', b"https://example.com/callback")
+    body += part(f'name="consent{as_json}', json.dumps({
+        "granted": True, "granted_at": "2026-01-02T03:04:05Z", "notice_language": "EN",
+        "notice_privacy_policy_url": "https://example.com/privacy"}).encode())
+    body += part(f'name="user_details{as_json}', json.dumps({
+        "given_names": "Amina Fatou", "last_name": "Clearwater",
+        "email": "amina.clearwater@example.com"}).encode())
+    for name, file in [("selfie_image", "selfie.jpg")] + [("liveness_images", f"liveness_{n}.jpg") for n in range(8)]:
+        content = open(os.path.join(images, file), "rb").read()
+        body += part(f'name="{name}"; filename="{file}"\r\nContent-Type: image/jpeg', content)
+    body += f"--{boundary}--\r\n".encode()
+    request = (f"POST /v3/authentication HTTP/1.1\r\nHost: {host}\r\nSmileID-Token: {token}\r\n"
+               f"Content-Type: multipart/form-data; boundary={boundary}\r\n"
+               f"Content-Length: {len(body)}\r\n\r\n").encode() + body
+    wall = []
+    for _ in range(JOBS):
+        begin = time.perf_counter()
+        connection.sendall(request)
+        status, body = answer()
+        wall.append((time.perf_counter() - begin) * 1e6)
+        assert status == 202, body
+    return statistics.median(wall)
+
+
+def submit():
+    key = "bench-key"
+    with tempfile.TemporaryDirectory() as directory:
+        make_pictures(directory)
+        sandbox, url, ca = start_sandbox(directory, key)
+        ours = [latchd, "bench", "submit", "--json", "--url", url, "--ca", ca, "--images", directory,
+                "--partner-id", "1234", "--api-key", key, "--jobs"]
+        peer = [peer_python, os.path.join(HERE, "peer.py"), url, directory]
+        environment = dict(os.environ, SSL_CERT_FILE=ca)
+        rows = {name: [] for name in ("floor", "our wall", "peer wall", "our cpu", "peer cpu", "our rss",
+                                      "peer rss", "our cold", "peer cold")}
+
+        def run(command, environment=None):
+            begin = time.perf_counter()
+            out = subprocess.run(command, check=True, capture_output=True, text=True, env=environment)
+            return json.loads(out.stdout), (time.perf_counter() - begin) * 1e3
+
+        try:
+            for _ in range(ROUNDS):
+                rows["floor"].append(floor(url, ca, directory, key) / 1e3)
+                for who, command, env in (("our", ours, None), ("peer", peer, environment)):
+                    tail = ["1234", key] if who == "peer" else []
+                    warm, _ = run(command + [str(JOBS)] + tail, env)
+                    rows[f"{who} wall"].append(warm["wall_us_median"] / 1e3)
+                    rows[f"{who} cpu"].append(warm["cpu_us_per_job"] / 1e3)
+                    rows[f"{who} rss"].append(warm["peak_rss_kib"] / 1024)
+                    _, cold = run(command + ["1"] + tail, env)
+                    rows[f"{who} cold"].append(cold)
+        finally:
+            sandbox.terminate()
+            sandbox.wait()
+        table(f"Protocol client, {JOBS} jobs a run, {ROUNDS} runs in turn", [
+            ("floor: prepared request, ms", rows["floor"]),
+            ("latchd, wall of a job, ms", rows["our wall"]),
+            ("official Python client, wall of a job, ms", rows["peer wall"]),
+            ("latchd, CPU of a job, ms", rows["our cpu"]),
+            ("official Python client, CPU of a job, ms", rows["peer cpu"]),
+            ("latchd, peak memory, MiB", rows["our rss"]),
+            ("official Python client, peak memory, MiB", rows["peer rss"]),
+            ("latchd, cold process with one job, ms", rows["our cold"]),
+            ("official Python client, cold process, ms", rows["peer cold"]),
+        ])
+        median = {name: statistics.median(values) for name, values in rows.items()}
+        above = lambda who: median[f"{who} wall"] - median["floor"]
+        print(f"  ratios: cpu {median['our cpu'] / median['peer cpu']:.2f}, memory "
+              f"{median['our rss'] / median['peer rss']:.2f}, wall above the floor "
+              f"{above('our') / above('peer'):.2f}, cold {median['our cold'] / median['peer cold']:.3f}")
+
+
+# ---------------------------------------------------------------------- the lock
+
+def edge():
+    rows = {}
+    for _ in range(ROUNDS):
+        out = subprocess.run([latchd, "bench", "edge", "--json"], check=True, capture_output=True, text=True)
+        figures = json.loads(out.stdout)
+        for name, values in figures.items():
+            rows.setdefault(f"{name}, median ms", []).append(values["median_us"] / 1e3)
+            rows.setdefault(f"{name}, p99 ms", []).append(values["p99_us"] / 1e3)
+    table(f"Lock, 1000 grants a run, {ROUNDS} runs", sorted(rows.items()))
+
+
+# ---------------------------------------------------------------------- start and idle
+
+def write(directory, name, text):
+    path = os.path.join(directory, name)
+    with open(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600), "w") as file:
+        file.write(text)
+    return path
+
+
+def switches(pid):
+    total = 0
+    for task in os.listdir(f"/proc/{pid}/task"):
+        for line in open(f"/proc/{pid}/task/{task}/status"):
+            if line.startswith("voluntary_ctxt_switches"):
+                total += int(line.split()[1])
+    return total
+
+
+def memory(pid):
+    return next(int(line.split()[1]) for line in open(f"/proc/{pid}/status") if line.startswith("VmRSS")) / 1024
+
+
+def children(pid):
+    return [int(child) for child in open(f"/proc/{pid}/task/{pid}/children").read().split()]
+
+
+def start():
+    here = os.path.dirname(HERE)
+    template = open(os.path.join(os.path.dirname(here), "config", "demo.toml")).read()
+    with tempfile.TemporaryDirectory() as directory:
+        sandbox, url, _ = start_sandbox(directory, "bench-key")
+        write(directory, "api-key", "bench-key")
+        write(directory, "photograph.png", "")
+        config = (template.replace("@DIR@", directory).replace("@BASE_URL@", url).replace("@WINDOW_MS@", "4000")
+                  .replace("@UNLOCK_MS@", "1500").replace("@LIVENESS@", "8"))
+        config = write(directory, "latchd.toml", config)
+        write(directory, "guard.toml",
+              f'lock = "fail-secure"\n\n[line]\nkind = "recording"\nfile = "{directory}/line.edges"\n')
+        guard = subprocess.Popen([latchd + "-guard", "--config", f"{directory}/guard.toml", "--socket",
+                                  f"{directory}/guard.sock"], stderr=subprocess.DEVNULL)
+        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        notify.bind(os.path.join(directory, "notify"))
+        notify.settimeout(10)
+
+        def run_daemon():
+            environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(directory, "notify"))
+            begin = time.perf_counter()
+            daemon = subprocess.Popen([latchd, "run", "--config", config], env=environment,
+                                      stderr=subprocess.DEVNULL)
+            while "READY=1" not in notify.recv(4096).decode().split("\n"):
+                pass
+            return daemon, (time.perf_counter() - begin) * 1e3
+
+        def stop(daemon):
+            daemon.send_signal(signal.SIGTERM)
+            daemon.wait()
+
+        try:
+            rows = []
+            ready = []
+            for _ in range(ROUNDS):
+                daemon, ms = run_daemon()
+                ready.append(ms)
+                stop(daemon)
+            rows.append(("ready with an empty queue, ms", ready))
+            daemon, _ = run_daemon()
+            # Past the start's own work, then a span that the idle time limit of a board would be made of.
+            time.sleep(5)
+            pids = {"latchd": daemon.pid, "guard's parent": guard.pid, "guard": children(guard.pid)[0]}
+            before = {name: switches(pid) for name, pid in pids.items()}
+            time.sleep(20)
+            for name, pid in pids.items():
+                rows.append((f"{name}: idle wake-ups a second", [(switches(pid) - before[name]) / 20]))
+                rows.append((f"{name}: idle memory, MiB", [memory(pid)]))
+            stop(daemon)
+            sandbox.terminate()
+            sandbox.wait()
+            subprocess.run([latchd, "bench", "queue", "--config", config, "--jobs", "10000"], check=True,
+                           stdout=subprocess.DEVNULL)
+            ready = []
+            for _ in range(ROUNDS):
+                daemon, ms = run_daemon()
+                ready.append(ms)
+                stop(daemon)
+            rows.append(("ready with 10,000 queued jobs, ms", ready))
+            table("Start and idle", rows)
+        finally:
+            for child in (sandbox, guard):
+                child.terminate()
+                child.wait()
+
+
+for part in parts:
+    {"submit": submit, "edge": edge, "start": start}[part]()
