@@ -36,7 +36,7 @@ details = {
 
 
 def authenticate():
-    accepted = client.smart_selfie.authenticate(
+    accepted = client.biometric.authenticate(
         user_id="bench",
         selfie_image=selfie,
         liveness_images=liveness,

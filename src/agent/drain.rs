@@ -1,11 +1,14 @@
 //! The drain's thread: submits the jobs that wait and asks for verdicts that nobody waits for. What it learns
 //! ends in the queue and the audit; it has no handle to the guard (door-rules 2).
 
+use super::error::AgentError;
 use super::job::Outgoing;
 use super::records;
 use super::shared::Shared;
 use crate::access::JobId;
-use crate::queue::{self, Move, Work};
+use crate::clock::BootTime;
+use crate::queue::{self, Move, QueueError};
+use crate::store::Transaction;
 use crate::smileid::{Handle, LookUp, Repeat, Status};
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::atomic::Ordering;
@@ -15,6 +18,9 @@ use std::time::Duration;
 const LIMIT: Duration = Duration::from_secs(300);
 /// Longest sleep: a deadline that was computed wrongly costs minutes, not days.
 const NAP: Duration = Duration::from_secs(600);
+
+/// Shortest sleep: a job that is due but cannot be moved must not spin.
+const BREATH: Duration = Duration::from_millis(20);
 
 /// Runs until the process ends. Woken by new jobs, operators and the network; otherwise by the next due time.
 pub fn run(shared: &Shared, woken: &Receiver<()>) {
@@ -42,14 +48,37 @@ pub fn run(shared: &Shared, woken: &Receiver<()>) {
     }
 }
 
+/// What there is to do.
+enum Work {
+    Submit(JobId),
+    Poll(JobId),
+    LookUp(JobId),
+    Nothing(Option<BootTime>),
+}
+
+fn next(tx: &Transaction<'_>) -> Result<Work, QueueError> {
+    // Verdicts first: they are cheap, and somebody may look at the events.
+    if let Some(poll) = queue::pending_polls(tx, 1)?.pop() {
+        return Ok(Work::Poll(poll.id));
+    }
+    if let Some(look) = queue::pending_lookups(tx, 1)?.pop() {
+        return Ok(Work::LookUp(look.id));
+    }
+    match queue::next_due(tx)? {
+        Some(job) => Ok(Work::Submit(job)),
+        None => Ok(Work::Nothing(queue::next_wake(tx)?)),
+    }
+}
+
 /// One piece of work; how long to wait when there was none.
 fn step(shared: &Shared) -> Option<Duration> {
-    match shared.store.read(queue::next_work) {
+    match shared.store.read(next) {
         Ok(Work::Submit(job)) => submit(shared, job),
         Ok(Work::Poll(job)) => poll(shared, job),
         Ok(Work::LookUp(job)) => look_up(shared, job),
-        Ok(Work::Wait(pause)) => return Some(pause),
-        Ok(Work::Nothing) => return Some(NAP),
+        Ok(Work::Nothing(due)) => {
+            return Some(due.map_or(NAP, |due| due.since(shared.clock.boot()).max(BREATH)));
+        }
         Err(error) => {
             log::error!("the queue cannot be read: {error}");
             return Some(NAP);
@@ -63,7 +92,7 @@ fn submit(shared: &Shared, job: JobId) {
 }
 
 fn send(shared: &Shared, job: JobId, repeat: Repeat) {
-    let begun = shared.store.write(|tx| queue::transition(tx, job, &Move::Sending));
+    let begun = shared.store.write(|tx| queue::transition(tx, job, &Move::Send));
     if let Err(error) = begun {
         log::error!(job:% = job; "the job cannot be sent: {error}");
         return;
@@ -86,8 +115,8 @@ fn send(shared: &Shared, job: JobId, repeat: Repeat) {
 }
 
 fn handle(shared: &Shared, job: JobId) -> Option<Handle> {
-    let row = shared.store.read(|tx| queue::show(tx, job)).ok()?;
-    let remote_job = row.remote_id.unwrap_or_else(|| job.to_string());
+    let row = shared.store.read(|tx| queue::info(tx, job)).ok()?;
+    let remote_job = row.remote.unwrap_or_else(|| job.to_string());
     Some(Handle { product: row.product, user_id: row.user_id, remote_job })
 }
 
@@ -106,9 +135,9 @@ fn poll(shared: &Shared, job: JobId) {
     }
 }
 
-fn postpone(shared: &Shared, job: JobId) -> Result<(), super::error::AgentError> {
+fn postpone(shared: &Shared, job: JobId) -> Result<(), AgentError> {
     shared.store.write(|tx| {
-        queue::postpone(tx, &shared.config.queue, job)?;
+        queue::back_off(tx, job, &shared.config.queue)?;
         Ok(())
     })
 }
@@ -120,10 +149,11 @@ fn look_up(shared: &Shared, job: JobId) {
         Ok(LookUp::Done(report)) => records::accepted(shared, job, &handle.remote_job)
             .and_then(|()| records::drained_verdict(shared, job, &report)),
         Ok(LookUp::Processing) => records::accepted(shared, job, &handle.remote_job),
-        Ok(LookUp::NotReceived(repeat)) => {
-            send(shared, job, repeat);
-            Ok(())
-        }
+        Ok(LookUp::NotReceived(repeat)) => shared
+            .store
+            .write(|tx| queue::transition(tx, job, &Move::ProvedUntaken))
+            .map_err(AgentError::from)
+            .map(|()| send(shared, job, repeat)),
         Err(failure) => {
             log::debug!(job:% = job, failure = failure.kind.name(); "no look-up: {failure}");
             postpone(shared, job)

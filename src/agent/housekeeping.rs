@@ -2,6 +2,7 @@
 //! the audit to the journal, so that a cut tail can be noticed.
 
 use super::network::NetworkChanges;
+use super::operations;
 use super::records;
 use super::shared::Shared;
 use crate::audit;
@@ -49,8 +50,9 @@ pub fn run(shared: &Shared) {
 /// Writes the chain's head to the journal if it moved; gives the head that is written there now.
 pub fn write_head(shared: &Shared, before: Option<[u8; 32]>) -> Option<[u8; 32]> {
     let now = shared.store.read(audit::head).ok().flatten()?;
-    if before != Some(now.mac) {
-        log::info!(seq = now.seq, head = audit::hex(&now.mac).as_str(); "head of the audit");
+    let (seq, link) = now;
+    if before != Some(link) {
+        log::info!(seq = seq, head = operations::hex(&link).as_str(); "head of the audit");
     }
-    Some(now.mac)
+    Some(link)
 }

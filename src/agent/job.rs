@@ -3,21 +3,17 @@
 use super::details;
 use super::error::AgentError;
 use super::shared::Shared;
-use crate::access::{JobId, Product, UserId};
-use crate::queue::{self, Content};
+use crate::access::JobId;
+use crate::queue::{self, Job};
 use crate::smileid::{
     Consent, Details, Enrolment, Failure, FailureKind, Handle, Images, Reject, Repeat, Submission,
 };
 
 /// A job with its pictures, ready to be sent.
 pub struct Outgoing {
-    job: JobId,
-    user_id: UserId,
-    product: Product,
-    allow_new_enroll: bool,
+    job: Job,
     details: Details,
     consent: Consent,
-    content: Content,
 }
 
 /// Why a job cannot be sent.
@@ -47,25 +43,11 @@ impl Unsendable {
 
 impl Outgoing {
     /// Reads a job with its pictures.
-    pub fn load(shared: &Shared, job: JobId) -> Result<Self, Unsendable> {
-        let (row, content) = shared
-            .store
-            .read(|tx| {
-                let row = queue::show(tx, job)?;
-                let content = queue::open_content(tx, &shared.keys.queue, job)?;
-                Ok::<_, queue::QueueError>((row, content))
-            })
-            .map_err(AgentError::from)?;
-        let (details, consent) = details::from_bytes(content.details()).ok_or(Unsendable::Details)?;
-        Ok(Self {
-            job,
-            user_id: row.user_id,
-            product: row.product,
-            allow_new_enroll: row.allow_new_enroll,
-            details,
-            consent,
-            content,
-        })
+    pub fn load(shared: &Shared, id: JobId) -> Result<Self, Unsendable> {
+        let job =
+            shared.store.read(|tx| queue::load(tx, &shared.keys.queue, id)).map_err(AgentError::from)?;
+        let (details, consent) = details::from_bytes(&job.details).ok_or(Unsendable::Details)?;
+        Ok(Self { job, details, consent })
     }
 
     /// Sends it as a first submission.
@@ -75,18 +57,19 @@ impl Outgoing {
 
     /// Sends it.
     pub fn submit_as(&self, shared: &Shared, repeat: Repeat) -> Result<Handle, Failure> {
-        let liveness: Vec<&[u8]> = self.content.liveness().iter().map(Vec::as_slice).collect();
+        let info = &self.job.info;
+        let liveness: Vec<&[u8]> = self.job.liveness.iter().map(|jpeg| jpeg.0.as_slice()).collect();
         let submission = Submission {
-            product: self.product,
-            user_id: &self.user_id,
-            job: self.job,
+            product: info.product,
+            user_id: &info.user_id,
+            job: info.id,
             details: &self.details,
             consent: &self.consent,
-            images: Images { selfie: self.content.selfie(), liveness: &liveness },
+            images: Images { selfie: &self.job.selfie.0, liveness: &liveness },
             partner_params: &shared.config.smile.partner_params,
             geo: shared.config.smile.geo,
             id_info: None,
-            enrolment: if self.allow_new_enroll { Enrolment::Replace } else { Enrolment::OnlyNew },
+            enrolment: if info.allow_new_enroll { Enrolment::Replace } else { Enrolment::OnlyNew },
             repeat,
         };
         shared.client.submit(&submission, &mut |_| {}).map(|accepted| accepted.handle)

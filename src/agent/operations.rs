@@ -4,11 +4,11 @@ use super::error::AgentError;
 use super::records;
 use super::shared::{Keys, Shared};
 use crate::access::{JobId, UserId};
-use crate::audit;
+use crate::audit::{self, Breach};
 use crate::clock::{BootTime, Wall};
 use crate::control::{Reply, Request};
 use crate::people::{self, ImportFormat, OnExisting, Subject};
-use crate::queue::{self, Move};
+use crate::queue::{self, Info, Move, State};
 use crate::store::{Store, Transaction};
 use base64::Engine;
 use serde_json::{Value, json};
@@ -270,18 +270,26 @@ fn lift(
 
 // ---------------------------------------------------------------------- queue
 
-fn row_json(row: &queue::Row) -> Value {
+fn row_json(row: &Info) -> Value {
+    let (reason, decided) = match &row.state {
+        State::Held(reason) => (Some(reason.name().to_owned()), None),
+        State::DeadLetter { reason } => (Some(reason.clone()), None),
+        State::Dropped { by } => (Some(by.clone()), None),
+        State::Decided(decided) => (None, Some(decided)),
+        _ => (None, None),
+    };
     json!({
         "job": row.id.to_string(),
         "attempt": row.attempt.map(|attempt| attempt.to_string()),
         "user_id": row.user_id.as_str(),
         "product": row.product.name(),
         "api": row.api.name(),
-        "state": row.state.name(),
-        "reason": row.reason,
-        "remote_id": row.remote_id,
-        "verdict": row.verdict,
-        "code": row.code,
+        "state": row.state.name().name(),
+        "reason": reason,
+        "remote_id": row.remote,
+        "verdict": decided.map(|decided| decided.verdict.name()),
+        "code": decided.map(|decided| decided.code.clone()),
+        "answer": decided.map(|decided| decided.text.clone()),
         "tries": row.tries,
         "bytes": row.bytes,
         "has_images": row.has_images,
@@ -294,10 +302,12 @@ fn wall_text(wall: Wall) -> Option<String> {
     wall.known().map(crate::clock::WallTime::to_rfc3339)
 }
 
-fn row_text(row: &queue::Row) -> String {
-    let reason = row.reason.as_deref().or(row.verdict.as_deref()).unwrap_or("");
-    let when = wall_text(row.since.wall).unwrap_or_else(|| "clock unknown".into());
-    format!("{}  {:<15} {:<14} {:<24} {when}", row.id, row.state.name(), row.product.name(), reason)
+fn row_text(row: &Info) -> String {
+    let object = row_json(row);
+    let word = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
+    let why = word("reason").or_else(|| word("verdict")).unwrap_or_default();
+    let when = word("since").unwrap_or_else(|| "clock unknown".into());
+    format!("{}  {:<15} {:<14} {why:<24} {when}", row.id, row.state.name().name(), row.product.name())
 }
 
 fn queue_list(
@@ -308,46 +318,47 @@ fn queue_list(
     let state = match state.as_deref() {
         None => None,
         Some(name) => {
-            Some(queue::State::parse(name).ok_or_else(|| request("state", format!("{name:?} is no state")))?)
+            Some(queue::StateName::parse(name).ok_or_else(|| request("state", format!("{name:?} is no state")))?)
         }
     };
-    let rows = backend.store.read(|tx| queue::list(tx, state))?;
-    for row in &rows {
-        send(Reply::Item { object: row_json(row), text: row_text(row) });
+    let (mut after, mut count) = (0, 0_usize);
+    loop {
+        let filter = queue::Filter { state, after, limit: PAGE };
+        let rows = backend.store.read(|tx| queue::list(tx, filter))?;
+        for row in &rows {
+            after = row.seq;
+            send(Reply::Item { object: row_json(row), text: row_text(row) });
+        }
+        count += rows.len();
+        if rows.len() < PAGE as usize {
+            return Ok(done(json!({"jobs": count}), format!("{count} jobs")));
+        }
     }
-    Ok(done(json!({"jobs": rows.len()}), format!("{} jobs", rows.len())))
 }
 
 fn queue_show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError> {
     let id = job(id)?;
-    let (row, times) =
-        backend.store.read(|tx| Ok::<_, AgentError>((queue::show(tx, id)?, queue::times(tx, id)?)))?;
-    let mut object = row_json(&row);
-    let times: Vec<Value> = times
-        .iter()
-        .map(|time| {
-            json!({
-                "state": time.state.name(),
-                "reason": time.reason,
-                "at": wall_text(time.at.wall),
-                "boot_ms": time.at.boot.as_millis(),
-            })
-        })
-        .collect();
-    let mut text = format!("{}\n  user {}", row_text(&row), row.user_id);
-    if let Some(answer) = &row.answer {
-        text.push_str(&format!("\n  the service said: {answer}"));
+    let shown = backend.store.read(|tx| queue::show(tx, id))?;
+    let mut object = row_json(&shown.info);
+    let mut text = format!("{}\n  user {}", row_text(&shown.info), shown.info.user_id);
+    let mut times = Vec::new();
+    for step in &shown.history {
+        let at = wall_text(step.at.wall);
+        let when = at.clone().unwrap_or_else(|| "clock unknown".into());
+        let reason = step.reason.as_deref().unwrap_or("");
+        text.push_str(&format!("\n  {when} {} {reason}", step.state.name()));
+        times.push(json!({
+            "state": step.state.name(),
+            "reason": step.reason,
+            "at": at,
+            "boot_ms": step.at.boot.as_millis(),
+        }));
     }
-    for time in &times {
-        text.push_str(&format!(
-            "\n  {} {}",
-            time["at"].as_str().unwrap_or("clock unknown"),
-            time["state"].as_str().unwrap_or("")
-        ));
+    if let Some(answer) = object.get("answer").and_then(Value::as_str) {
+        text.push_str(&format!("\n  the service said: {answer}"));
     }
     if let Some(map) = object.as_object_mut() {
         map.insert("times".into(), times.into());
-        map.insert("answer".into(), row.answer.clone().into());
     }
     Ok(done(object, text))
 }
@@ -362,8 +373,12 @@ fn queue_retry(backend: &Backend<'_>, actor: Actor, id: Option<&str>) -> Result<
         }
         Some(id) => {
             let id = job(id)?;
-            backend.change(actor, "job_retried", Some(id), None, |tx, _| Ok(queue::retry(tx, id)?))?;
-            Ok(done(json!({"job": id.to_string()}), "it will be submitted again; it cannot open the door"))
+            backend.change(actor, "job_retried", Some(id), None, |tx, _| {
+                // A held job that the service has is asked about again; any other is submitted again.
+                let held = queue::info(tx, id)?.state.name() == queue::StateName::Held;
+                Ok(if held { queue::transition(tx, id, &Move::Release)? } else { queue::retry(tx, id)? })
+            })?;
+            Ok(done(json!({"job": id.to_string()}), "it goes on by itself; it cannot open the door"))
         }
     }
 }
@@ -375,17 +390,15 @@ fn queue_export(
     send: &mut dyn FnMut(Reply),
 ) -> Result<Reply, AgentError> {
     let id = job(id)?;
-    let (row, content) = backend.change(actor, "job_exported", Some(id), None, |tx, keys| {
-        Ok((queue::show(tx, id)?, queue::open_content(tx, &keys.queue, id)?))
-    })?;
+    let export = backend
+        .change(actor, "job_exported", Some(id), None, |tx, keys| Ok(queue::export(tx, &keys.queue, id)?))?;
     let mut file = |name: String, bytes: &[u8]| {
         let object = json!({"name": name, "base64": base64::engine::general_purpose::STANDARD.encode(bytes)});
         send(Reply::Item { object, text: name });
     };
-    file("job.json".into(), row_json(&row).to_string().as_bytes());
-    file("selfie.jpg".into(), content.selfie());
-    for (number, picture) in content.liveness().iter().enumerate() {
-        file(format!("liveness_{number}.jpg"), picture);
+    file("job.json".into(), export.json.as_bytes());
+    for (name, jpeg) in export.images {
+        file(name, &jpeg.0);
     }
     Ok(done(json!({"job": id.to_string()}), "exported"))
 }
@@ -436,26 +449,46 @@ fn event_reply(event: &audit::Stored) -> Reply {
     Reply::Item { object, text }
 }
 
+fn breach_name(breach: Breach) -> &'static str {
+    match breach {
+        Breach::Changed => "changed",
+        Breach::Missing => "missing",
+        Breach::HeadNotFound => "head not found: the tail was cut off or written anew",
+    }
+}
+
+/// Lower-case hexadecimal of a link of the chain.
+pub fn hex(link: &[u8; 32]) -> String {
+    link.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn from_hex(text: &str) -> Option<[u8; 32]> {
+    let digits: Vec<u8> =
+        text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
+    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |h, l| h << 4 | l)).collect();
+    bytes.try_into().ok().filter(|_| text.len() == 64)
+}
+
 fn verify(backend: &Backend<'_>, head: Option<&str>) -> Result<Reply, AgentError> {
     let keys = backend.keys()?;
     let noted = head
-        .map(|text| audit::from_hex(text).ok_or_else(|| request("head", "64 hexadecimal digits")))
+        .map(|text| from_hex(text).ok_or_else(|| request("head", "64 hexadecimal digits")))
         .transpose()?;
     let found = backend.store.read(|tx| audit::verify(tx, &keys.audit, noted))?;
-    let head = audit::hex(&found.head);
+    let head = hex(&found.head);
     let object = json!({
         "rows": found.rows,
         "head": head,
         "whole": found.broken_at.is_none(),
         "broken_at": found.broken_at.map(|(seq, _)| seq),
-        "breach": found.broken_at.map(|(_, breach)| breach.name()),
+        "breach": found.broken_at.map(|(_, breach)| breach_name(breach)),
     });
     Ok(match found.broken_at {
         None => done(object, format!("the chain of {} events is whole; head {head}", found.rows)),
         Some((seq, breach)) => Reply::Done {
             exit: 1,
             object,
-            text: format!("the chain is broken at event {seq}: {}", breach.name()),
+            text: format!("the chain is broken at event {seq}: {}", breach_name(breach)),
         },
     })
 }
@@ -465,9 +498,9 @@ fn verify(backend: &Backend<'_>, head: Option<&str>) -> Result<Reply, AgentError
 /// How the daemon is; exit 1 when an operator is needed.
 pub fn status(shared: &Shared, lock: Value) -> Reply {
     let read = shared.store.read(|tx| {
-        Ok::<_, AgentError>((queue::counts(tx)?, queue::paused(tx)?, tx.used_bytes()?))
+        Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?))
     });
-    let (counts, paused, bytes) = match read {
+    let (totals, paused, bytes) = match read {
         Ok(read) => read,
         Err(error) => {
             return Reply::Failed { exit: 1, cause: error.to_string(), remedy: error.remedy() };
@@ -476,8 +509,6 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
     let alarm = shared.database_alarm().filter(|_| {
         records::open_alarm(shared).is_ok_and(|open| open.is_some())
     });
-    let states: serde_json::Map<String, Value> =
-        counts.iter().map(|(state, count)| (state.name().to_owned(), json!(count))).collect();
     let lock_state = lock.get("state").and_then(Value::as_str).unwrap_or("down").to_owned();
     let clock = match shared.clock.wall() {
         Wall::Known(now) => now.to_rfc3339(),
@@ -492,9 +523,9 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
     let mut text = format!(
         "door {}: lock {lock_state}, clock {clock}\nqueue: {}",
         shared.config.door.name,
-        counts.iter().map(|(state, count)| format!("{count} {}", state.name())).collect::<Vec<_>>().join(", ")
+        totals.by_state.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
     );
-    if counts.is_empty() {
+    if totals.by_state.is_empty() {
         text.push_str("empty");
     }
     if let Some(pause) = &paused {
@@ -518,7 +549,7 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
             "clock": clock,
             "attempt_active": shared.attempt_active.load(std::sync::atomic::Ordering::Acquire),
             "queue": {
-                "states": states,
+                "states": totals.by_state,
                 "paused": paused.as_ref().map(|pause| pause.reason.name()),
                 "bytes": bytes,
             },

@@ -11,7 +11,8 @@ use crate::access::{
 };
 use crate::audit::{self, Event, Unlock};
 use crate::people::{self, Subject};
-use crate::queue::{self, Move};
+use crate::queue::policy::{self, Answer, PauseReason};
+use crate::queue::{self, Decided, HeldReason, Move, SweptWhat};
 use crate::smileid::{Failure, FailureKind};
 use crate::store::{Pseudonym, Transaction};
 use std::collections::BTreeMap;
@@ -102,10 +103,11 @@ fn free_space(shared: &Shared) -> queue::FreeSpace {
     match rustix::fs::statvfs(&shared.config.device.state_dir) {
         Ok(stat) => queue::FreeSpace {
             bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-            inodes: if stat.f_files == 0 { u64::MAX } else { stat.f_favail },
+            // File systems without a table of inodes say 0 of 0.
+            inodes: (stat.f_files != 0).then_some(stat.f_favail),
         },
         // Unknown counts as full: nothing may be lost for want of an answer.
-        Err(_) => queue::FreeSpace { bytes: 0, inodes: 0 },
+        Err(_) => queue::FreeSpace { bytes: 0, inodes: Some(0) },
     }
 }
 
@@ -113,9 +115,13 @@ fn free_space(shared: &Shared) -> queue::FreeSpace {
 pub fn queue_has_room(shared: &Shared) -> bool {
     let free = free_space(shared);
     match shared.store.read(|tx| queue::room(tx, &shared.config.queue, free)) {
-        Ok(()) => true,
+        Ok(Ok(())) => true,
+        Ok(Err(full)) => {
+            log::warn!(remedy = full.remedy(); "no new capture: {full}");
+            false
+        }
         Err(error) => {
-            log::warn!("no new capture: {error}");
+            log::error!("no new capture, the queue cannot be read: {error}");
             false
         }
     }
@@ -191,10 +197,16 @@ pub fn enqueue(tx: &Transaction<'_>, shared: &Shared, new: &NewJob<'_>) -> Resul
     Ok(())
 }
 
-/// The service took the job: its id is durable before anything follows from it (queue promise 2).
+/// The service took the job: its id is durable before anything follows from it (queue promise 2). A pause of the
+/// queue, if there was one, is over with it, unless an operator wanted it.
 pub fn accepted(shared: &Shared, job: JobId, remote_job: &str) -> Result<(), AgentError> {
     shared.store.write(|tx| {
-        queue::transition(tx, job, &Move::Accepted { remote_id: remote_job.to_owned() })?;
+        queue::transition(tx, job, &Move::Accept { remote: remote_job.to_owned() })?;
+        if queue::paused(tx)?.is_some_and(|pause| pause.reason != PauseReason::Operator) {
+            queue::resume(tx)?;
+            event(tx, shared, None, Some(job), None, "queue_resumed", [])?;
+            log::info!("the service takes jobs again; the queue goes on");
+        }
         Ok(())
     })
 }
@@ -216,24 +228,36 @@ pub fn submit_failure(failure: &Failure) -> SubmitFailure {
 }
 
 /// What a failed submission means for the queue (queue promise 4).
-fn queue_answer(failure: &Failure) -> queue::Answer {
+fn queue_answer(failure: &Failure) -> Answer {
     match failure.kind {
         FailureKind::RefusedForCertain | FailureKind::TryLater => {
-            queue::Answer::RefusedForCertain { retry_after: failure.retry_after }
+            Answer::RefusedForCertain { retry_after: failure.retry_after }
         }
-        FailureKind::PerhapsTaken | FailureKind::Malformed => queue::Answer::PerhapsTaken,
-        FailureKind::Unauthorised => queue::Answer::Unauthorised,
-        FailureKind::Unpaid => queue::Answer::Unpaid,
+        FailureKind::PerhapsTaken | FailureKind::Malformed => Answer::PerhapsTaken,
+        FailureKind::Unauthorised => Answer::Unauthorised,
+        FailureKind::Unpaid => Answer::Unpaid,
         FailureKind::NotPermitted | FailureKind::Certificate | FailureKind::Configuration => {
-            queue::Answer::NotPermitted
+            Answer::NotPermitted
         }
-        FailureKind::RejectedJob(crate::smileid::Reject::TooLarge) => queue::Answer::TooLarge,
+        FailureKind::RejectedJob(crate::smileid::Reject::TooLarge) => Answer::TooLarge,
         FailureKind::RejectedJob(_) => {
-            queue::Answer::RejectedJob { reason: failure.code.clone().unwrap_or_else(|| failure.kind.name().into()) }
+            Answer::RejectedJob { reason: failure.code.clone().unwrap_or_else(|| failure.kind.name().into()) }
         }
-        FailureKind::Duplicate => queue::Answer::Duplicate,
-        FailureKind::ClockUnknown => queue::Answer::ClockUnknown,
+        FailureKind::Duplicate => Answer::Duplicate,
+        FailureKind::ClockUnknown => Answer::ClockUnknown,
     }
+}
+
+fn course(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    job: JobId,
+    answer: &Answer,
+) -> Result<policy::Course, AgentError> {
+    let mut random = [0; 8];
+    tx.random(&mut random);
+    let facts = queue::info(tx, job)?.facts();
+    Ok(policy::after_failure(answer, &facts, &shared.config.queue, u64::from_le_bytes(random)))
 }
 
 /// Moves a job whose submission failed, with what that means for the whole queue, in one commit.
@@ -241,16 +265,15 @@ pub fn settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) {
     let answer = queue_answer(failure);
     let result = shared.store.write(|tx| {
         notes(tx, shared, None, list)?;
-        let settled = queue::settle(tx, &shared.config.queue, job, &answer)?;
-        let mut fields = vec![
-            ("failure", failure.kind.name().to_owned()),
-            ("state", settled.state.name().to_owned()),
-        ];
+        let course = course(tx, shared, job, &answer)?;
+        queue::apply(tx, job, &course)?;
+        let mut fields =
+            vec![("failure", failure.kind.name().to_owned()), ("step", course.step.name().to_owned())];
         if let Some(code) = &failure.code {
             fields.push(("code", code.clone()));
         }
         event(tx, shared, None, Some(job), None, "job_failed", fields)?;
-        if let Some(reason) = settled.paused {
+        if let Some(reason) = course.pause {
             event(tx, shared, None, Some(job), None, "queue_paused", [("reason", reason.name().to_owned())])?;
             log::error!(reason = reason.name(), remedy = failure.remedy(); "the queue is paused: {failure}");
         }
@@ -263,21 +286,20 @@ pub fn settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) {
 pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
     let result = shared.store.write(|tx| {
         notes(tx, shared, None, list)?;
-        queue::settle(
-            tx,
-            &shared.config.queue,
-            job,
-            &queue::Answer::RefusedForCertain { retry_after: None },
-        )?;
-        Ok(())
+        let course = course(tx, shared, job, &Answer::RefusedForCertain { retry_after: None })?;
+        Ok(queue::apply(tx, job, &course)?)
     });
     tell_if_failed("put_back", result);
 }
 
 fn verdict_move(decision: Decision, report: &Report) -> Move {
     match decision {
-        Decision::Hold | Decision::Mismatch => Move::Held { reason: queue::HoldReason::Attention },
-        _ => Move::Decided { verdict: report.verdict, code: report.code.clone(), text: report.text.clone() },
+        Decision::Hold | Decision::Mismatch => Move::Hold(HeldReason::Attention),
+        _ => Move::Decide(Decided {
+            verdict: report.verdict,
+            code: report.code.clone(),
+            text: report.text.clone(),
+        }),
     }
 }
 
@@ -300,7 +322,7 @@ pub fn verdict(
     };
     shared.store.write(|tx| {
         notes(tx, shared, subject, list)?;
-        let row = queue::show(tx, job)?;
+        let row = queue::info(tx, job)?;
         let decision = decision.unwrap_or_else(|| decision_of(&row, report));
         queue::transition(tx, job, &verdict_move(decision, report))?;
         if let Some(claim) = &claim {
@@ -325,12 +347,12 @@ pub fn verdict(
 }
 
 /// What a report means for a job that nobody waits for.
-pub fn decision_of(row: &queue::Row, report: &Report) -> Decision {
+pub fn decision_of(row: &queue::Info, report: &Report) -> Decision {
     crate::access::decide(
         crate::access::Expected {
             product: row.product,
             user: &row.user_id,
-            remote_job: row.remote_id.as_deref().unwrap_or(""),
+            remote_job: row.remote.as_deref().unwrap_or(""),
         },
         report,
     )
@@ -364,7 +386,7 @@ fn count_denial(
 /// the guard.
 pub fn drained_verdict(shared: &Shared, job: JobId, report: &Report) -> Result<(), AgentError> {
     shared.store.write(|tx| {
-        let row = queue::show(tx, job)?;
+        let row = queue::info(tx, job)?;
         let decision = decision_of(&row, report);
         queue::transition(tx, job, &verdict_move(decision, report))?;
         let subject = people::pseudonym(tx, &row.user_id)?;
@@ -383,7 +405,7 @@ pub fn recover(shared: &Shared) -> Result<(), AgentError> {
         people::recover_at_start(tx)?;
         let unknown = queue::recover_at_start(tx)?;
         let open = audit::interrupt_open(tx, &shared.keys.audit)?;
-        Ok::<_, AgentError>((open.len(), unknown))
+        Ok::<_, AgentError>((open.len(), unknown.unknown.len()))
     })?;
     if open > 0 {
         log::warn!(count = open; "the door was being opened when the daemon ended; nothing is resumed");
@@ -434,12 +456,19 @@ pub fn open_alarm(shared: &Shared) -> Result<Option<DatabaseAlarm>, AgentError> 
     })
 }
 
+fn hours(span: std::time::Duration) -> String {
+    (span.as_secs() / 3600).to_string()
+}
+
 /// Erases what has had its time (queue promises 6 and 10).
 pub fn sweep(shared: &Shared) {
     let result = shared.store.write(|tx| {
         for swept in queue::sweep(tx, &shared.config.queue, &shared.config.retention)? {
-            let fields = [("reason", swept.reason.name().to_owned())];
-            event(tx, shared, None, Some(swept.job), None, "job_erased", fields)?;
+            let kind = match swept.what {
+                SweptWhat::Expired => "job_expired",
+                SweptWhat::ImagesErased => "job_erased",
+            };
+            event(tx, shared, None, Some(swept.id), None, kind, [("hours", hours(swept.age))])?;
         }
         Ok(())
     });

@@ -204,7 +204,7 @@ fn wait(shared: &Shared, claim: &Claim, job: JobId, handle: &Handle) -> Result<E
     let until = shared.clock.boot().plus(WAIT);
     loop {
         if let Ok(Status::Final(report)) = shared.client.status(handle) {
-            let row = shared.store.read(|tx| queue::show(tx, job))?;
+            let row = shared.store.read(|tx| queue::info(tx, job))?;
             let decision = records::decision_of(&row, &report);
             records::drained_verdict(shared, job, &report)?;
             return Ok(match decision {
