@@ -71,7 +71,7 @@ impl Log for Channel {
     fn flush(&self) {
         let (done, wait) = bounded(1);
         if self.orders.try_send(Order::Flush(done)).is_ok() {
-            drop(wait.recv_timeout(std::time::Duration::from_millis(500)));
+            let _ = wait.recv_timeout(std::time::Duration::from_millis(500));
         }
     }
 }

@@ -4,8 +4,8 @@ use super::error::AgentError;
 use super::operations::{self, Actor, Backend};
 use super::shared::{Keys, database_path, open_store};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
-use crate::config::check::credential_path;
 use crate::config::Config;
+use crate::config::check::credential_path;
 use crate::control::{Reply, Request};
 use crate::store::{DeviceKey, Mode};
 use std::path::PathBuf;
@@ -30,8 +30,7 @@ pub fn answer(
     if looks && !database_path(config).exists() {
         return Err(AgentError::NeedsDaemon);
     }
-    let path = device_key
-        .unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
+    let path = device_key.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
     let wants_key = !looks || matches!(request, Request::Verify { .. });
     // A question never makes a key: only the file that the daemon uses can answer it.
     let key = match (wants_key, looks && !path.exists()) {
@@ -39,13 +38,15 @@ pub fn answer(
         (true, true) => {
             return Err(AgentError::Request {
                 what: "device key",
-                why: format!("{} does not exist; name it with --device-key FILE (needs root)", path.display()),
+                why: format!(
+                    "{} does not exist; name it with --device-key FILE (needs root)",
+                    path.display()
+                ),
             });
         }
         (true, false) => Some(DeviceKey::load_or_create(&path, random.as_ref())?),
     };
-    let keys = key
-        .map(|key| Keys { people: key.people(), queue: key.queue(), audit: key.audit() });
+    let keys = key.map(|key| Keys { people: key.people(), queue: key.queue(), audit: key.audit() });
     let mode = if looks { Mode::ReadOnly } else { Mode::ReadWrite };
     let (store, _) = open_store(config, mode, &clock, &random)?;
     let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name };

@@ -5,8 +5,8 @@ use super::shared::Shared;
 use crate::access::AttemptId;
 use crate::{camera, capture};
 use crossbeam_channel::{Receiver, Sender};
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 /// Longest burst the watchdog allows: the largest give-up time of the configuration and some.

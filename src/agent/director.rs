@@ -14,7 +14,7 @@ use crate::access::{
     SubmitFailure,
 };
 use crate::capture::{CameraCapture, CaptureError, Progress};
-use crate::clock::{BootTime, Clock};
+use crate::clock::BootTime;
 use crate::control::Reply;
 use crate::guard::{Link, LinkReport, LockCause, Report as GuardReport, Request};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
@@ -153,7 +153,11 @@ impl Director {
             Progress::Hint(hint) => story.progress("hint", hint.text(), json!({"hint": hint.name()})),
             Progress::Liveness { taken, of } => {
                 story.pictures_taken = taken;
-                story.progress("picture", &format!("picture {taken} of {of}"), json!({"taken": taken, "of": of}));
+                story.progress(
+                    "picture",
+                    &format!("picture {taken} of {of}"),
+                    json!({"taken": taken, "of": of}),
+                );
             }
             Progress::Selfie => story.progress("selfie", "selfie taken", json!({})),
         }
@@ -182,8 +186,7 @@ impl Director {
     }
 
     fn guard(&mut self, report: LinkReport) {
-        let change =
-            self.lock.lock().unwrap_or_else(PoisonError::into_inner).take(&report, self.now());
+        let change = self.lock.lock().unwrap_or_else(PoisonError::into_inner).take(&report, self.now());
         if let Some((kind, fields)) = change {
             records::append(&self.shared, None, None, kind, fields);
         }
@@ -220,10 +223,7 @@ impl Director {
     /// The strike fell back: the intent is done.
     fn pulse_ended(&mut self, cause: &'static str, at: BootTime) {
         let Some((attempt, since)) = self.pulsing.take() else { return };
-        let fields = vec![
-            ("cause", cause.to_owned()),
-            ("open_ms", at.since(since).as_millis().to_string()),
-        ];
+        let fields = vec![("cause", cause.to_owned()), ("open_ms", at.since(since).as_millis().to_string())];
         records::append(&self.shared, Some(attempt), None, "unlock_done", fields);
         if cause != LockCause::PulseEnd.name() {
             log::warn!(attempt:% = attempt, cause = cause; "the pulse ended early");
@@ -335,7 +335,11 @@ impl Director {
                 story.progress("stored", "saved", json!({"job": job.to_string()}));
                 if story.order.no_wait {
                     let object = story.summary("stored");
-                    story.tell(Reply::Done { exit: 0, object, text: "saved; the verdict will be in `latchd events`".into() });
+                    story.tell(Reply::Done {
+                        exit: 0,
+                        object,
+                        text: "saved; the verdict will be in `latchd events`".into(),
+                    });
                 }
                 events.push_back(Event::Stored { attempt, job });
             }
@@ -347,13 +351,7 @@ impl Director {
     }
 
     fn submit(&mut self, attempt: AttemptId, job: JobId, until: BootTime, events: &mut VecDeque<Event>) {
-        let Some(story) = self.story(attempt) else { return };
-        let order = SubmitOrder::Submit {
-            attempt,
-            job,
-            until,
-            allow_new_enroll: story.order.allow_new_enroll,
-        };
+        let order = SubmitOrder::Submit { attempt, job, until };
         if self.hands.submitter.try_send(order).is_err() {
             // Still busy with the attempt before: this one can wait in the queue.
             let failure = SubmitFailure::RefusedForCertain { retry_after: None };
@@ -403,7 +401,11 @@ impl Director {
 
     fn finish(&mut self, attempt: AttemptId, outcome: &Outcome) {
         let is = |story: &Option<Story>| story.as_ref().is_some_and(|story| story.attempt() == attempt);
-        let story = if is(&self.current) { self.current.take() } else { self.incoming.take_if(|s| s.attempt() == attempt) };
+        let story = if is(&self.current) {
+            self.current.take()
+        } else {
+            self.incoming.take_if(|s| s.attempt() == attempt)
+        };
         let Some(mut story) = story else { return };
         let product = story.order.claim.product;
         if *outcome == Outcome::Granted {

@@ -19,7 +19,9 @@ const LIMIT: Duration = Duration::from_secs(60);
 pub fn run(shared: &Shared) {
     let mark = shared.watchdog.register("housekeeping", LIMIT);
     let network = NetworkChanges::subscribe()
-        .inspect_err(|error| log::warn!("network changes are not seen, the queue waits for its timer: {error}"))
+        .inspect_err(|error| {
+            log::warn!("network changes are not seen, the queue waits for its timer: {error}")
+        })
         .ok();
     let (_never, timer) = crossbeam_channel::bounded::<()>(0);
     let mut head_written = shared.clock.boot();

@@ -91,7 +91,9 @@ impl LockView {
                 "up_seconds": now.since(up.since).as_secs(),
                 "effective": up.effective.to_string(),
             }),
-            None => json!({"state": if self.mismatch.is_some() { "mismatch" } else { "down" }, "field": self.mismatch}),
+            None => {
+                json!({"state": if self.mismatch.is_some() { "mismatch" } else { "down" }, "field": self.mismatch})
+            }
         }
     }
 }

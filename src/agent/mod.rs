@@ -113,8 +113,7 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     let lock = Arc::new(Mutex::new(LockView::default()));
 
     let link = Link::new(Arc::clone(&clock))?;
-    let settings =
-        guard_link::Settings { socket: config.door.guard_socket.clone(), config: guard.clone() };
+    let settings = guard_link::Settings { socket: config.door.guard_socket.clone(), config: guard.clone() };
     let (to_director, handle, time) = (messages.clone(), link.clone(), Arc::clone(&clock));
     thread("guard-link", move || {
         guard_link::run(&settings, time.as_ref(), &handle, &mut |report| {

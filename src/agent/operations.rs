@@ -118,8 +118,7 @@ pub fn perform(
         Request::QueueDrop { job: id } => {
             let id = job(&id)?;
             backend.change(actor, "job_dropped", Some(id), None, |tx, _| {
-                let by = format!("uid {}", actor.uid);
-                Ok(queue::transition(tx, id, &Move::Dropped { by })?)
+                Ok(queue::drop(tx, id, &format!("uid {}", actor.uid))?)
             })?;
             done(json!({"job": id.to_string()}), "dropped; its pictures are erased")
         }
@@ -153,7 +152,8 @@ fn people_add(
     backend.change(actor, "people_added", None, Some(&id), |tx, keys| {
         Ok(people::add(tx, &keys.people, &person, existing)?)
     })?;
-    let consent = if person.consent.is_some() { "" } else { "; no consent is recorded, so nothing can be captured" };
+    let consent =
+        if person.consent.is_some() { "" } else { "; no consent is recorded, so nothing can be captured" };
     Ok(done(json!({"user_id": id.as_str()}), format!("{id} is on the list{consent}")))
 }
 
@@ -181,7 +181,10 @@ fn people_list(backend: &Backend<'_>, send: &mut dyn FnMut(Reply)) -> Result<Rep
             "{:<32} {:<14} {:<22} {}",
             person.user_id.as_str(),
             if person.may_open { "may open" } else { "may not open" },
-            person.consent.as_ref().map_or_else(|| "no consent".into(), |c| format!("consent {}", c.language)),
+            person
+                .consent
+                .as_ref()
+                .map_or_else(|| "no consent".into(), |c| format!("consent {}", c.language)),
             locked_out.map_or_else(String::new, |left| format!("locked out {left} s")),
         );
         send(Reply::Item { object, text: text.trim_end().to_owned() });
@@ -212,7 +215,10 @@ fn people_show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError> {
         ("email", person.contact.email.clone()),
         ("phone", person.contact.phone.clone()),
         ("may open", Some(person.may_open.to_string())),
-        ("consent", consent.map(|c| format!("{} {} {}", c.granted_at.to_rfc3339(), c.language, c.policy_url))),
+        (
+            "consent",
+            consent.map(|c| format!("{} {} {}", c.granted_at.to_rfc3339(), c.language, c.policy_url)),
+        ),
     ]
     .into_iter()
     .map(|(key, value)| format!("{key:<9} {}", value.as_deref().unwrap_or("-")))
@@ -230,12 +236,7 @@ fn people_remove(backend: &Backend<'_>, actor: Actor, id: &str) -> Result<Reply,
     Ok(done(json!({"user_id": id.as_str()}), format!("{id} is off the list")))
 }
 
-fn people_import(
-    backend: &Backend<'_>,
-    actor: Actor,
-    format: &str,
-    text: &str,
-) -> Result<Reply, AgentError> {
+fn people_import(backend: &Backend<'_>, actor: Actor, format: &str, text: &str) -> Result<Reply, AgentError> {
     let format = match format {
         "csv" => ImportFormat::Csv,
         "json" => ImportFormat::Json,
@@ -317,9 +318,9 @@ fn queue_list(
 ) -> Result<Reply, AgentError> {
     let state = match state.as_deref() {
         None => None,
-        Some(name) => {
-            Some(queue::StateName::parse(name).ok_or_else(|| request("state", format!("{name:?} is no state")))?)
-        }
+        Some(name) => Some(
+            queue::StateName::parse(name).ok_or_else(|| request("state", format!("{name:?} is no state")))?,
+        ),
     };
     let (mut after, mut count) = (0, 0_usize);
     loop {
@@ -406,11 +407,7 @@ fn queue_export(
 // ---------------------------------------------------------------------- audit
 
 /// Sends the events after `after`, each with its sequence number.
-pub fn events(
-    store: &Store,
-    mut after: i64,
-    send: &mut dyn FnMut(i64, Reply),
-) -> Result<(), AgentError> {
+pub fn events(store: &Store, mut after: i64, send: &mut dyn FnMut(i64, Reply)) -> Result<(), AgentError> {
     loop {
         let from = u64::try_from(after).unwrap_or(0);
         let page = store.read(|tx| audit::list(tx, from, PAGE))?;
@@ -437,8 +434,8 @@ fn event_reply(event: &audit::Stored) -> Reply {
         "boot_ms": event.boot_ms,
         "fields": event.fields,
     });
-    let at = wall_text(event.wall)
-        .unwrap_or_else(|| format!("boot+{:?}", BootTime::from_millis(event.boot_ms)));
+    let at =
+        wall_text(event.wall).unwrap_or_else(|| format!("boot+{:?}", BootTime::from_millis(event.boot_ms)));
     let mut text = format!("{:>6} {at} {}", event.seq, event.kind);
     if let Some(attempt) = event.attempt {
         text.push_str(&format!(" attempt={attempt}"));
@@ -497,18 +494,17 @@ fn verify(backend: &Backend<'_>, head: Option<&str>) -> Result<Reply, AgentError
 
 /// How the daemon is; exit 1 when an operator is needed.
 pub fn status(shared: &Shared, lock: Value) -> Reply {
-    let read = shared.store.read(|tx| {
-        Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?))
-    });
+    let read = shared
+        .store
+        .read(|tx| Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?)));
     let (totals, paused, bytes) = match read {
         Ok(read) => read,
         Err(error) => {
             return Reply::Failed { exit: 1, cause: error.to_string(), remedy: error.remedy() };
         }
     };
-    let alarm = shared.database_alarm().filter(|_| {
-        records::open_alarm(shared).is_ok_and(|open| open.is_some())
-    });
+    let alarm =
+        shared.database_alarm().filter(|_| records::open_alarm(shared).is_ok_and(|open| open.is_some()));
     let lock_state = lock.get("state").and_then(Value::as_str).unwrap_or("down").to_owned();
     let clock = match shared.clock.wall() {
         Wall::Known(now) => now.to_rfc3339(),
@@ -523,13 +519,21 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
     let mut text = format!(
         "door {}: lock {lock_state}, clock {clock}\nqueue: {}",
         shared.config.door.name,
-        totals.by_state.iter().map(|(state, count)| format!("{count} {state}")).collect::<Vec<_>>().join(", ")
+        totals
+            .by_state
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect::<Vec<_>>()
+            .join(", ")
     );
     if totals.by_state.is_empty() {
         text.push_str("empty");
     }
     if let Some(pause) = &paused {
-        text.push_str(&format!("\nALARM: the queue is paused ({}); mend it, then `latchd queue retry`", pause.reason.name()));
+        text.push_str(&format!(
+            "\nALARM: the queue is paused ({}); mend it, then `latchd queue retry`",
+            pause.reason.name()
+        ));
     }
     if let Some(alarm) = &alarm {
         text.push_str(&format!(
@@ -538,7 +542,9 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
         ));
     }
     if commissioning {
-        text.push_str("\nWARNING: commissioning: the service's sandbox may open this door; it judges names, not faces");
+        text.push_str(
+            "\nWARNING: commissioning: the service's sandbox may open this door; it judges names, not faces",
+        );
     }
     Reply::Done {
         exit: u8::from(!well),

@@ -315,9 +315,7 @@ pub fn verdict(
     intent: bool,
 ) -> Result<(), AgentError> {
     let (subject, claim, list) = match story {
-        Some(story) => {
-            (story.subject, Some(story.order.claim.clone()), std::mem::take(&mut story.notes))
-        }
+        Some(story) => (story.subject, Some(story.order.claim.clone()), std::mem::take(&mut story.notes)),
         None => (None, None, vec![]),
     };
     shared.store.write(|tx| {

@@ -128,8 +128,7 @@ impl Shared {
         let client = smileid::Client::new(settings, Arc::clone(&clock), Arc::clone(&random))?;
         let device_key = device_key(config, random.as_ref())?;
         let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
-        let keys =
-            Keys { people: device_key.people(), queue: device_key.queue(), audit: device_key.audit() };
+        let keys = Keys { people: device_key.people(), queue: device_key.queue(), audit: device_key.audit() };
         let (wake_drain, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Self {
             config: config.clone(),

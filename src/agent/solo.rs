@@ -5,9 +5,8 @@ use super::error::AgentError;
 use super::job::Outgoing;
 use super::records::{self, NewJob};
 use super::shared::{Opened, Shared};
-use crate::access::{
-    AttemptId, Claim, Decision, JobId, NotAdmitted, Outcome, Product, Readiness, UserId, admit,
-};
+use crate::access::admit::admit;
+use crate::access::{AttemptId, Claim, Decision, JobId, NotAdmitted, Outcome, Product, Readiness, UserId};
 use crate::capture::{self, CaptureError, CaptureSet};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{Config, GuardConfig};
@@ -73,12 +72,8 @@ pub fn run(
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let Opened { shared, .. } = Shared::open(config, guard, clock, random)?;
-    let claim = Claim {
-        attempt: shared.new_attempt(),
-        user,
-        product: order.product,
-        reader: "command".into(),
-    };
+    let claim =
+        Claim { attempt: shared.new_attempt(), user, product: order.product, reader: "command".into() };
     let mut job = None;
     let end = attempt(&shared, &claim, &order, &mut job, each)?;
     let (word, exit, text) = match &end {
@@ -149,8 +144,12 @@ fn take_pictures(
     each: &mut dyn FnMut(Reply),
 ) -> Result<CaptureSet, CaptureError> {
     if let Some(files) = files {
-        let loaded =
-            capture::files::load(&files.selfie, &files.liveness, &shared.config.capture, shared.clock.as_ref())?;
+        let loaded = capture::files::load(
+            &files.selfie,
+            &files.liveness,
+            &shared.config.capture,
+            shared.clock.boot(),
+        )?;
         return Ok(loaded.into_set());
     }
     let mut source = camera::open(&shared.config.camera, Arc::clone(&shared.clock))?;
@@ -208,7 +207,9 @@ fn wait(shared: &Shared, claim: &Claim, job: JobId, handle: &Handle) -> Result<E
             let decision = records::decision_of(&row, &report);
             records::drained_verdict(shared, job, &report)?;
             return Ok(match decision {
-                Decision::Approve if claim.product == Product::Registration => End::Outcome(Outcome::Enrolled),
+                Decision::Approve if claim.product == Product::Registration => {
+                    End::Outcome(Outcome::Enrolled)
+                }
                 Decision::Approve => End::Approved,
                 Decision::Deny { spoof } => End::Outcome(Outcome::Denied { spoof }),
                 Decision::Hold => End::Outcome(Outcome::Held),

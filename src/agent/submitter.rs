@@ -28,8 +28,6 @@ pub enum SubmitOrder {
         job: JobId,
         /// When nobody waits any more.
         until: BootTime,
-        /// Replace a face the service knows.
-        allow_new_enroll: bool,
     },
 }
 
@@ -46,7 +44,7 @@ pub fn run(shared: &Shared, orders: &Receiver<SubmitOrder>, director: &Sender<Me
                 }
                 None
             }
-            SubmitOrder::Submit { attempt, job, until, .. } => {
+            SubmitOrder::Submit { attempt, job, until } => {
                 submit(shared, orders, director, attempt, job, until)
             }
         };

@@ -64,7 +64,9 @@ impl Watchdog {
             None => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);
             }
-            Some(name) => log::error!(thread = name; "a thread is stuck; waiting for systemd to restart the daemon"),
+            Some(name) => {
+                log::error!(thread = name; "a thread is stuck; waiting for systemd to restart the daemon")
+            }
         }
     }
 }

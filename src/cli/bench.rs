@@ -56,8 +56,7 @@ enum What {
 pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> {
     match args.what {
         What::Submit { url, ca, images, jobs, partner_id, api_key } => {
-            let plan =
-                submit::Plan { url, ca, images, jobs, partner_id, api_key: api_key.into() };
+            let plan = submit::Plan { url, ca, images, jobs, partner_id, api_key: api_key.into() };
             let figures = submit::run(&plan, Arc::new(SystemClock::new()), Arc::new(SystemRandom))
                 .map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
             let usage = rustix_usage();
@@ -150,9 +149,8 @@ fn scene(directory: Option<PathBuf>) -> Result<Scene, Failure> {
         directory.join("line.edges")
     );
     std::fs::write(&config, text).map_err(|error| io(&config, &error))?;
-    let program = std::env::current_exe()
-        .map_err(|error| io(&directory, &error))?
-        .with_file_name("latchd-guard");
+    let program =
+        std::env::current_exe().map_err(|error| io(&directory, &error))?.with_file_name("latchd-guard");
     let guard = Command::new(&program)
         .arg("--config")
         .arg(&config)
@@ -175,7 +173,8 @@ fn database(path: &Path) -> rusqlite::Result<rusqlite::Connection> {
 }
 
 fn commit(database: &rusqlite::Connection) -> rusqlite::Result<()> {
-    database.execute("INSERT INTO row (text) VALUES ('a row of the size of an event: some hundred bytes')", [])?;
+    database
+        .execute("INSERT INTO row (text) VALUES ('a row of the size of an event: some hundred bytes')", [])?;
     Ok(())
 }
 

@@ -10,9 +10,11 @@ use std::process::ExitCode;
 
 /// One attempt.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "With a running daemon this is an attempt at the door. Without one it is a job only: no door \
+#[command(
+    after_help = "With a running daemon this is an attempt at the door. Without one it is a job only: no door \
 is involved.\n\nExamples:\n  latchd authenticate --user-id emp-0042\n  latchd authenticate --user-id emp-0042 --image \
-selfie.jpg --liveness 0.jpg --liveness 1.jpg …")]
+selfie.jpg --liveness 0.jpg --liveness 1.jpg …"
+)]
 pub struct ClaimArgs {
     #[command(flatten)]
     config: ConfigFile,
@@ -84,6 +86,10 @@ fn run(
     solo::run(&session.config, &session.guard, order, &mut |reply| {
         exit = output::reply(format, reply).or(exit);
     })
-    .map_err(|error| Failure { cause: error.to_string(), remedy: error.remedy(), exit: error.exit_code() })?;
+    .map_err(|error| Failure {
+        cause: error.to_string(),
+        remedy: error.remedy(),
+        exit: error.exit_code(),
+    })?;
     Ok(exit.unwrap_or(ExitCode::FAILURE))
 }

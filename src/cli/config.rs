@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 /// Check, show and explain the configuration.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  latchd config check --config ./latchd.toml\n  latchd config reference | less")]
+#[command(
+    after_help = "Examples:\n  latchd config check --config ./latchd.toml\n  latchd config reference | less"
+)]
 pub struct ConfigArgs {
     #[command(flatten)]
     config: ConfigFile,
@@ -46,9 +48,7 @@ pub fn run(args: &ConfigArgs, format: output::Format) -> anyhow::Result<ExitCode
         Action::Show => {
             let session = Session::open(&args.config.config)?;
             output::line(&match format {
-                output::Format::Json => {
-                    json!({"latchd": session.config, "guard": session.guard}).to_string()
-                }
+                output::Format::Json => json!({"latchd": session.config, "guard": session.guard}).to_string(),
                 output::Format::Human => session.config.show().trim_end().to_owned(),
             });
         }

@@ -26,9 +26,11 @@ const DEFAULT_CONFIG: &str = "/etc/latchd/latchd.toml";
 /// A door that knows a face: camera and relay of a Linux board, verdicts of Smile ID.
 #[derive(Debug, Parser)]
 #[command(name = "latchd", version, propagate_version = true, max_term_width = 100)]
-#[command(after_help = "Exit codes: 0 done, granted or enrolled; 1 failed; 2 usage or configuration; 3 denied or not \
+#[command(
+    after_help = "Exit codes: 0 done, granted or enrolled; 1 failed; 2 usage or configuration; 3 denied or not \
 permitted; 4 queued (offline); 5 undecided; 130 interrupted.\n\nExamples:\n  latchd demo\n  latchd config check \
---config /etc/latchd/latchd.toml\n  latchd authenticate --user-id emp-0042\n  latchd queue list --json")]
+--config /etc/latchd/latchd.toml\n  latchd authenticate --user-id emp-0042\n  latchd queue list --json"
+)]
 pub struct Cli {
     /// One JSON object a line instead of text.
     #[arg(long, global = true)]
@@ -75,7 +77,7 @@ enum Command {
 #[derive(Debug, clap::Args)]
 pub struct ConfigFile {
     /// The configuration file.
-    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG)]
+    #[arg(long, value_name = "FILE", default_value = DEFAULT_CONFIG, global = true)]
     config: PathBuf,
 }
 

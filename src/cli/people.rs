@@ -9,9 +9,11 @@ use std::process::ExitCode;
 
 /// Who may open this door, with consent.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  latchd people add --user-id emp-0042 --may-open --given-names \"…\" --last-name \
+#[command(
+    after_help = "Examples:\n  latchd people add --user-id emp-0042 --may-open --given-names \"…\" --last-name \
 \"…\" --email … --consent-granted-at 2026-11-02T09:30:00Z --consent-language EN --consent-policy-url \
-https://example.com/privacy\n  latchd people import staff.csv\n  latchd people unlock-out --user-id emp-0042")]
+https://example.com/privacy\n  latchd people import staff.csv\n  latchd people unlock-out --user-id emp-0042"
+)]
 pub struct PeopleArgs {
     #[command(flatten)]
     config: ConfigFile,

@@ -10,8 +10,10 @@ use std::process::ExitCode;
 
 /// The jobs that wait, and those that are done.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Examples:\n  latchd queue list --state held\n  latchd queue retry 0198…\n  latchd queue retry \
-(lifts the queue's pause)\n  latchd queue export 0198… ./evidence")]
+#[command(
+    after_help = "Examples:\n  latchd queue list --state held\n  latchd queue retry 0198…\n  latchd queue retry \
+(lifts the queue's pause)\n  latchd queue export 0198… ./evidence"
+)]
 pub struct QueueArgs {
     #[command(flatten)]
     config: ConfigFile,
@@ -86,12 +88,15 @@ fn write(directory: &Path, object: &serde_json::Value) -> anyhow::Result<()> {
     let plain = !name.is_empty() && !name.starts_with('.') && !name.contains('/');
     let bytes = base64::engine::general_purpose::STANDARD.decode(field("base64"));
     let (true, Ok(bytes)) = (plain, bytes) else {
-        return Err(Failure::failed("the export could not be read", "are command and daemon of one version?").into());
+        return Err(Failure::failed(
+            "the export could not be read",
+            "are command and daemon of one version?",
+        )
+        .into());
     };
     let path = directory.join(name);
     let written = std::fs::create_dir_all(directory).and_then(|()| {
-        let mut file =
-            std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
+        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
         file.write_all(&bytes)
     });
     written.map_err(|error| {

@@ -9,8 +9,10 @@ use std::process::ExitCode;
 
 /// The daemon.
 #[derive(Debug, clap::Args)]
-#[command(after_help = "Example:\n  latchd run --config /etc/latchd/latchd.toml\n\nRuns in the foreground until SIGTERM \
-or Ctrl-C. Under systemd it says when it is ready and logs to the journal.")]
+#[command(
+    after_help = "Example:\n  latchd run --config /etc/latchd/latchd.toml\n\nRuns in the foreground until SIGTERM \
+or Ctrl-C. Under systemd it says when it is ready and logs to the journal."
+)]
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigFile,

@@ -50,12 +50,13 @@ impl Session {
         let mut exit = None;
         let mut take = |reply: Reply| exit = each(reply).or(exit);
         match client::ask(&self.socket(&request), &request, &mut take) {
-            Err(ControlError::NotRunning { .. }) => alone::answer(&self.config, device_key, request, &mut take)
-                .map_err(|error| Failure {
+            Err(ControlError::NotRunning { .. }) => {
+                alone::answer(&self.config, device_key, request, &mut take).map_err(|error| Failure {
                     cause: error.to_string(),
                     remedy: error.remedy(),
                     exit: error.exit_code(),
-                })?,
+                })?
+            }
             Err(error) => return Err(Failure::failed(error.to_string(), error.remedy()).into()),
             Ok(()) => {}
         }

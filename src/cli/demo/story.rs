@@ -130,7 +130,10 @@ impl Stage<'_> {
         let commits = ending.object.get("commits_to_edge").and_then(Value::as_u64).unwrap_or(u64::MAX);
         let checks = vec![
             check("approved", ending.word("verdict") == "approved"),
-            check("granted, said after the edge", ending.word("outcome") == "granted" && openings(&open) == 1),
+            check(
+                "granted, said after the edge",
+                ending.word("outcome") == "granted" && openings(&open) == 1,
+            ),
             check(
                 format!("exactly one pulse, {pulse:.0} ms, locked after"),
                 edges.len() == 2 && openings(&edges) == 1 && is_locked(&edges),
@@ -201,10 +204,7 @@ impl Stage<'_> {
         })?;
         let edges = self.since(before);
         let checks = vec![
-            check(
-                format!("expired after {} ms", self.world.window_ms),
-                ending.word("outcome") == "expired",
-            ),
+            check(format!("expired after {} ms", self.world.window_ms), ending.word("outcome") == "expired"),
             check(
                 "audited as expired",
                 self.has_event(&attempt, "attempt_ended", Some(("outcome", "expired"))),
@@ -261,7 +261,11 @@ impl Stage<'_> {
             check("the verdict is in the audit", self.has_event(&attempt, "late_verdict", None)),
             check("an approval from the queue does not open the door", edges.is_empty()),
         ];
-        let ending = Ending { object: json!({"outcome": "drained", "verdict": word("verdict")}), text: String::new(), ms };
+        let ending = Ending {
+            object: json!({"outcome": "drained", "verdict": word("verdict")}),
+            text: String::new(),
+            ms,
+        };
         self.end(title, Some(&ending), edges.len(), checks);
         Ok(())
     }
@@ -286,7 +290,8 @@ impl Stage<'_> {
 
     /// Milliseconds from `at` to the first locked edge after it, and the process that made it.
     fn relocked(&self, before: usize, at: crate::clock::BootTime) -> Option<(f64, u32)> {
-        let edge = self.since(before).into_iter().find(|edge| edge.level == Level::Locked && edge.at >= at)?;
+        let edge =
+            self.since(before).into_iter().find(|edge| edge.level == Level::Locked && edge.at >= at)?;
         Some((millis(edge.at.since(at)), edge.pid))
     }
 
@@ -298,7 +303,8 @@ impl Stage<'_> {
         self.world.wait_for("the guard to relock", |world| is_locked(&world.edges()))?;
         let relocked = at.and_then(|at| self.relocked(before, at));
         let ms = relocked.map_or(f64::INFINITY, |(ms, _)| ms);
-        self.printer.say(&format!("   kill -9; locked again after {ms:.1} ms by the guard; the daemon starts anew"));
+        self.printer
+            .say(&format!("   kill -9; locked again after {ms:.1} ms by the guard; the daemon starts anew"));
         self.world.start_daemon()?;
         let edges = self.since(before);
         let interrupted =
@@ -323,7 +329,8 @@ impl Stage<'_> {
         self.world.wait_for("the daemon to relock", |world| is_locked(&world.edges()))?;
         let relocked = at.and_then(|at| self.relocked(before, at));
         let (ms, by) = relocked.unwrap_or((f64::INFINITY, 0));
-        self.printer.say(&format!("   kill -9; locked again after {ms:.1} ms by the daemon; a new guard takes over"));
+        self.printer
+            .say(&format!("   kill -9; locked again after {ms:.1} ms by the daemon; a new guard takes over"));
         self.world.wait_for("the new guard", |world| {
             world.status().is_some_and(|status| {
                 status.pointer("/lock/state") == Some(&json!("locked"))

@@ -179,7 +179,8 @@ impl World {
         }
         self.sandbox = Some(child);
         let ready: Value = serde_json::from_str(&line).unwrap_or_default();
-        let address = ready.get("listening").and_then(Value::as_str).and_then(|url| url.strip_prefix("https://"));
+        let address =
+            ready.get("listening").and_then(Value::as_str).and_then(|url| url.strip_prefix("https://"));
         match address {
             Some(address) => {
                 address.clone_into(&mut self.sandbox_address);
@@ -227,7 +228,8 @@ impl World {
 
     fn people() -> Value {
         let person = |id: &str, given: &str, last: &str| {
-            let mail = format!("{}.{last}@example.com", given.split(' ').next().unwrap_or(given)).to_lowercase();
+            let mail =
+                format!("{}.{last}@example.com", given.split(' ').next().unwrap_or(given)).to_lowercase();
             json!({
                 "user_id": id, "may_open": true, "given_names": given, "last_name": last, "email": mail,
                 "consent_granted_at": "2026-01-02T03:04:05Z", "consent_language": "EN",
