@@ -4,7 +4,7 @@
 
 mod sandbox_support;
 
-use latchd::sandbox::{SandboxError, Settings, start};
+use latchd::sandbox::{SandboxError, Scenario, Settings, start};
 use sandbox_support::*;
 use std::time::Duration;
 
@@ -100,4 +100,26 @@ fn the_sixty_fifth_connection_waits_for_a_place() {
     late.patience(Duration::from_secs(20));
     late.send(ask).unwrap();
     assert!(late.head().starts_with("HTTP/1.1 404 "));
+}
+
+/// What the page shows can be copied, and each kind of fault that its table names exists.
+#[test]
+fn the_page_tells_the_truth() {
+    let page = include_str!("../docs/sandbox.md");
+    let blocks: Vec<&str> =
+        page.split("```toml\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert_eq!(blocks.len(), 2);
+    for block in blocks {
+        Scenario::parse(block).unwrap();
+    }
+    let table = page.split("| `kind` |").nth(1).unwrap().split("\n\n").next().unwrap();
+    let rows: Vec<&str> = table.lines().filter(|line| line.starts_with("| `")).collect();
+    assert_eq!(rows.len(), 15);
+    for kind in rows.iter().flat_map(|row| row.split('|').nth(1).unwrap().split(',')) {
+        let kind = kind.trim().trim_matches('`');
+        match Scenario::parse(&format!("[[fault]]\nkind = \"{kind}\"")) {
+            Ok(_) => {}
+            Err(error) => assert!(error.to_string().contains(" needs `"), "{error}"),
+        }
+    }
 }

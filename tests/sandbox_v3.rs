@@ -312,3 +312,25 @@ fn a_request_over_the_bound_is_413_early() {
     }
     assert!(raw.head().starts_with("HTTP/1.1 413 "));
 }
+
+/// A client that asks first gets its answer without sending the body, or is told to go on.
+#[test]
+fn a_client_that_expects_to_be_told_is_told() {
+    let desk = desk("");
+    let mut raw = desk.raw();
+    let head = "POST /v3/authentication HTTP/1.1\r\nhost: x\r\nexpect: 100-continue\r\n";
+    raw.send(format!("{head}content-length: 9000000\r\n\r\n").as_bytes()).unwrap();
+    assert!(raw.head().starts_with("HTTP/1.1 413 "));
+
+    let mut raw = desk.raw();
+    let body = form(&job("u-1"));
+    let head = format!(
+        "{head}smileid-token: {}\r\ncontent-type: multipart/form-data; boundary={BOUNDARY}\r\ncontent-length: {}\r\n\r\n",
+        desk.token(),
+        body.len()
+    );
+    raw.send(head.as_bytes()).unwrap();
+    assert!(raw.head().starts_with("HTTP/1.1 100 "));
+    raw.send(&body).unwrap();
+    assert!(raw.head().starts_with("HTTP/1.1 202 "));
+}

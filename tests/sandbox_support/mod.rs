@@ -237,6 +237,11 @@ impl Raw {
         self.0.flush()
     }
 
+    /// What the next read gives: a byte, the end, or that nothing came in time.
+    pub fn next_byte(&mut self) -> std::io::Result<usize> {
+        self.0.read(&mut [0])
+    }
+
     /// How long a read may take.
     pub fn patience(&mut self, time: Duration) {
         self.0.sock.set_read_timeout(Some(time)).unwrap();
