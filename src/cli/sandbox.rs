@@ -3,7 +3,7 @@
 use anyhow::Context as _;
 use clap::Args;
 use secrecy::SecretString;
-use serde_json::json;
+use serde::Serialize;
 use std::io::{Read as _, Write as _};
 use std::net::SocketAddr;
 use std::os::unix::net::UnixStream;
@@ -46,6 +46,13 @@ pub struct SandboxArgs {
     pub verbose: bool,
 }
 
+/// The line that says that clients may come. Its keys and their order are a promise.
+#[derive(Serialize)]
+struct Ready<'a> {
+    listening: &'a str,
+    ca: std::borrow::Cow<'a, str>,
+}
+
 /// Runs until a signal ends it. Exit code 2 when it cannot be set up as asked.
 ///
 /// # Errors
@@ -75,7 +82,8 @@ pub fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
             return Ok(ExitCode::from(2));
         }
     };
-    let ready = json!({ "listening": running.base_url(), "ca": running.ca_pem_path().display().to_string() });
+    let ready = Ready { listening: running.base_url(), ca: running.ca_pem_path().to_string_lossy() };
+    let ready = serde_json::to_string(&ready).context("cannot write the line that says ready")?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{ready}").and_then(|()| out.flush()).context("cannot say that the sandbox is ready")?;
     drop(out);
@@ -83,4 +91,50 @@ pub fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
     ended.read_exact(&mut [0]).context("cannot wait for signals")?;
     running.stop();
     Ok(ExitCode::SUCCESS)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::{CommandFactory as _, Parser};
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: SandboxArgs,
+    }
+
+    #[test]
+    fn the_contracts_line_is_understood_and_hides_the_key() {
+        Line::command().debug_assert();
+        let line =
+            "x --listen [::1]:0 --partner-id 085 --api-key s3cret --tls-dir d --name a --name b --verbose";
+        let args = Line::try_parse_from(line.split(' ')).unwrap().args;
+        assert_eq!(args.listen, "[::1]:0".parse().unwrap());
+        assert_eq!((args.names.len(), args.scenario.is_none(), args.verbose), (2, true, true));
+        assert!(!format!("{args:?}").contains("s3cret"));
+        assert!(Line::try_parse_from(["x", "--listen", "127.0.0.1:0"]).is_err());
+    }
+
+    #[test]
+    fn the_ready_line_is_the_promised_one() {
+        let ready = Ready { listening: "https://127.0.0.1:1", ca: "d/ca.pem".into() };
+        let line = serde_json::to_string(&ready).unwrap();
+        assert_eq!(line, r#"{"listening":"https://127.0.0.1:1","ca":"d/ca.pem"}"#);
+    }
+
+    #[test]
+    fn what_cannot_be_set_up_ends_with_2() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = SandboxArgs {
+            listen: "127.0.0.1:0".parse().unwrap(),
+            partner_id: "none".into(),
+            api_key: "k".into(),
+            tls_dir: dir.path().into(),
+            names: Vec::new(),
+            scenario: None,
+            verbose: false,
+        };
+        assert_eq!(run(args).unwrap(), ExitCode::from(2));
+    }
 }

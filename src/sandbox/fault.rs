@@ -147,8 +147,8 @@ pub(super) struct Counters(Vec<u64>);
 impl Counters {
     /// Counts one call and gives the fault it meets: the first in the file's order.
     ///
-    /// `user` is `None` while it is not yet known who the call is about; faults that name a user are then left alone.
-    /// A call is counted once for each fault: `seen` says that faults without a user have had their turn.
+    /// Faults that name no user have their turn when the call arrives, the others when it is known whom the call is
+    /// about, so that each fault counts a call at most once.
     pub(super) fn meet(&mut self, faults: &[Fault], endpoint: Endpoint, step: Step<'_>) -> Option<Fault> {
         self.0.resize(faults.len(), 0);
         let mut met = None;

@@ -34,9 +34,11 @@ pub(super) fn v3_word(
     Ok(by_request.or(by_name).unwrap_or("block").to_owned())
 }
 
-/// The word for a v3 `sandbox_result`, which the documents show as a result code and integrators as 0, 1 and 2.
+/// The word for a v3 `sandbox_result`, which the documents show as a result code and integrators as 0, 1 and 2. It is a
+/// number, and some clients write `1220.0`.
 pub(super) fn word_of_result(number: &str) -> Option<&'static str> {
-    match number {
+    let whole = number.strip_suffix(".0").unwrap_or(number);
+    match whole {
         "0" | "810" | "820" | "840" | "1220" | "1240" => Some("clear"),
         "1" | "811" | "821" | "823" | "841" | "843" | "1221" | "1222" | "1241" | "1242" => Some("block"),
         "2" | "822" | "824" | "825" | "842" | "844" | "846" => Some("attention"),
@@ -132,6 +134,7 @@ mod tests {
         let mut scenario = Scenario::default();
         assert_eq!(v3_word(&scenario, "u", claimed(None)).unwrap(), "clear");
         assert_eq!(v3_word(&scenario, "u", claimed(Some("1"))).unwrap(), "block");
+        assert_eq!(v3_word(&scenario, "u", claimed(Some("1220.0"))).unwrap(), "clear");
         scenario.users.insert("u".into(), Rule { verdict: Some("sideways".into()), ..Rule::default() });
         assert_eq!(v3_word(&scenario, "u", claimed(Some("1"))).unwrap(), "sideways");
     }

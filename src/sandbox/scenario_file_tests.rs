@@ -1,6 +1,7 @@
 //! The scenario file's rules, one table of right ones and one of wrong ones.
 
 use super::*;
+use proptest::prelude::*;
 
 #[test]
 fn ok_a_whole_file() {
@@ -94,6 +95,18 @@ fn err_with_its_line() {
                 assert!(!what.contains('\n'), "one line: {what}");
             }
             other => panic!("{text}: {other:?}"),
+        }
+    }
+}
+
+proptest! {
+    /// Whatever the file holds, it is understood or refused on one line with a line number of the file.
+    #[test]
+    fn any_text_is_read_or_refused(text in r#"(\[\[fault\]\]|\[\[user\]\]|\[default\]|kind|status|id|calls|=|"[a-z-]{0,8}"|[0-9]{1,20}|[\[\]{},.]|\n| |\PC){0,40}"#) {
+        if let Err(error) = parse(&text) {
+            let SandboxError::Scenario { line, what } = error else { panic!("{error}") };
+            prop_assert!(line >= 1 && line <= text.lines().count().max(1) + 1, "{line}");
+            prop_assert!(!what.contains('\n'));
         }
     }
 }

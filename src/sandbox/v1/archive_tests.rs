@@ -4,6 +4,7 @@ use super::*;
 use crate::access::words::Product;
 use crate::clock::{BootTime, Wall};
 use crate::sandbox::world::Protocol;
+use proptest::prelude::*;
 use serde_json::json;
 use std::collections::BTreeMap;
 use std::io::Write as _;
@@ -105,4 +106,21 @@ fn a_zip_that_unpacks_to_too_much_is_corrupt() {
     let many: Vec<String> = (0..=ENTRIES_MAX).map(|index| index.to_string()).collect();
     let many: Vec<(&str, &[u8])> = many.iter().map(|name| (name.as_str(), b"".as_slice())).collect();
     assert_eq!(code(&stored(&many)), "0903");
+}
+
+proptest! {
+    /// One changed byte anywhere, or a cut: a result code or pictures, never a panic.
+    #[test]
+    fn a_damaged_zip_is_judged(at in any::<prop::sample::Index>(), byte: u8, cut: bool) {
+        let jpeg = jpeg();
+        let info = info(json!([{ "image_type_id": 0, "image": "", "file_name": "s.jpg" }]));
+        let mut zip = stored(&[("info.json", &info), ("s.jpg", &jpeg)]);
+        let at = at.index(zip.len());
+        if cut {
+            zip.truncate(at);
+        } else {
+            zip[at] = byte;
+        }
+        prop_assert!(["0903", "2203", "0001", "1 pictures"].contains(&code(&zip).as_str()));
+    }
 }

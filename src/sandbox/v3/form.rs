@@ -166,3 +166,57 @@ async fn whole(mut part: Field<'_>) -> Option<Bytes> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn read(body: &[u8]) -> Result<Form, Answer> {
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", "multipart/form-data; boundary=x".parse().unwrap());
+        let body = Bytes::copy_from_slice(body);
+        tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read_form(
+            Product::Authentication,
+            &headers,
+            body,
+        ))
+    }
+
+    fn part(name: &str, value: &str) -> String {
+        format!("--x\r\nContent-Disposition: form-data; name=\"{name}\"\r\n\r\n{value}\r\n")
+    }
+
+    proptest! {
+        /// Any scalar comes out as it went in; any damage is refused with 400 or leaves a form, never a panic.
+        #[test]
+        fn a_form_is_read_or_refused(user in "[A-Za-z0-9 _.-]{1,40}", at in any::<prop::sample::Index>(), byte: u8) {
+            let whole = format!("{}{}--x--\r\n", part("user_id", &user), part("use_enrolled_image", "true"));
+            let Ok(form) = read(whole.as_bytes()) else { panic!("refused") };
+            prop_assert_eq!(form.user_id.as_deref(), Some(user.as_str()));
+            let mut damaged = whole.into_bytes();
+            let at = at.index(damaged.len());
+            damaged[at] = byte;
+            if let Err(answer) = read(&damaged) {
+                prop_assert_eq!(answer.status, 400);
+            }
+        }
+    }
+
+    #[test]
+    fn a_text_part_is_bounded() {
+        let most = usize::try_from(TEXT_BYTES_MAX).unwrap();
+        let form = |length: usize| {
+            read(
+                format!(
+                    "{}{}--x--\r\n",
+                    part("use_enrolled_image", "true"),
+                    part("user_id", &"a".repeat(length))
+                )
+                .as_bytes(),
+            )
+        };
+        assert!(form(most).is_ok());
+        assert!(form(most + 1).is_err());
+    }
+}
