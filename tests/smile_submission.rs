@@ -415,3 +415,34 @@ fn v1_without_a_clock_sends_nothing_and_v3_does_not_need_one() {
     clock.advance(std::time::Duration::from_secs(5));
     assert_eq!(client.server_time().unwrap().to_rfc3339(), "2026-01-02T03:04:10.000Z");
 }
+
+#[test]
+fn the_benchmark_submits_each_job_over_one_connection() {
+    use latchd::clock::{SystemClock, SystemRandom};
+    use latchd::smileid::bench::{BenchError, Plan, run};
+    use std::sync::Arc;
+    let answer = accepted().replace("emp-0042", "bench-user");
+    let server = v3(move |_| Reply::Bytes(json("202 Accepted", &answer)));
+    let images = tempfile::tempdir().unwrap();
+    let someone = person();
+    std::fs::write(images.path().join("selfie.jpg"), &someone.selfie).unwrap();
+    for (index, picture) in someone.liveness.iter().enumerate() {
+        std::fs::write(images.path().join(format!("liveness_{index}.jpg")), picture).unwrap();
+    }
+    let mut plan = Plan {
+        url: server.url(),
+        ca: server.ca_file.clone(),
+        images: images.path().to_owned(),
+        jobs: 3,
+        partner_id: "12".into(),
+        api_key: KEY.into(),
+    };
+    let measure = |plan: &Plan| run(plan, Arc::new(SystemClock::new()), Arc::new(SystemRandom));
+    let figures = measure(&plan).unwrap();
+    assert_eq!((figures.jobs, figures.wall_us.len(), figures.picture_bytes), (3, 3, 220_027));
+    assert!(figures.median_us() > 0);
+    assert_eq!(server.seen("POST", "/v3/authentication").len(), 3);
+    assert_eq!(server.connections(), 1);
+    plan.images = images.path().join("nowhere");
+    assert!(matches!(measure(&plan), Err(BenchError::Picture { .. })));
+}
