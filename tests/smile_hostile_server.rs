@@ -275,6 +275,46 @@ fn a_connection_that_dies_in_the_body_is_a_certain_refusal() {
 }
 
 #[test]
+fn an_answer_in_the_middle_of_the_body_is_heard() {
+    let server = TlsServer::with(
+        Identity::Right,
+        |_| token("t", 900),
+        |request| {
+            let entry = request.path.ends_with("authentication");
+            entry.then(|| Reply::Last(json("413 Content Too Large", "{\"message\":\"too large\"}")))
+        },
+    );
+    let mut someone = person();
+    // Just below the size from which the client asks first.
+    someone.liveness = (0..8).map(|_| [&[0xff, 0xd8, 0xff][..], &vec![7; 115_000]].concat()).collect();
+    let client = client(&server, Api::V3);
+    // The answer, the hang-up and the body race: whichever comes first, the answer must be heard.
+    for _ in 0..20 {
+        let result =
+            someone.submitting(Product::Authentication, |submission| client.submit(&submission, &mut |_| {}));
+        assert_eq!(result.unwrap_err().kind, FailureKind::RejectedJob(Reject::TooLarge));
+    }
+}
+
+#[test]
+fn a_server_that_does_not_read_is_left_in_time() {
+    let server = TlsServer::with(
+        Identity::Right,
+        |_| token("t", 900),
+        |request| request.path.ends_with("authentication").then_some(Reply::Silence),
+    );
+    let mut someone = person();
+    // More than the socket's buffers hold. The request would be asked for first: the silence outlasts that too.
+    someone.liveness = (0..8).map(|_| [&[0xff, 0xd8, 0xff][..], &vec![7; 540_000]].concat()).collect();
+    let client = hasty(&server, Api::V3, Duration::from_millis(500));
+    let result =
+        someone.submitting(Product::Authentication, |submission| client.submit(&submission, &mut |_| {}));
+    let failure = result.unwrap_err();
+    assert!(failure.text.contains("timed out"), "{failure}");
+    assert!(matches!(failure.kind, FailureKind::RefusedForCertain | FailureKind::PerhapsTaken), "{failure}");
+}
+
+#[test]
 fn a_large_body_asks_first_and_understands_a_refusal_by_size() {
     let server = TlsServer::with(
         Identity::Right,
@@ -331,67 +371,4 @@ fn a_farewell_together_with_an_answer_does_not_lose_the_next_job() {
     submit(&client, Product::Authentication).0.unwrap();
     assert_eq!(server.seen("POST", "authentication").len(), 2);
     assert_eq!(server.connections(), 2);
-}
-
-#[test]
-fn v1_refusals_are_told_by_code() {
-    for (code, kind) in [
-        ("\"2215\"", FailureKind::Duplicate),
-        ("2215", FailureKind::Duplicate),
-        ("\"2205\"", FailureKind::Unauthorised),
-        ("\"2210\"", FailureKind::RejectedJob(Reject::User)),
-        ("\"2203\"", FailureKind::RejectedJob(Reject::Invalid)),
-    ] {
-        let body = format!("{{\"error\":\"no\",\"code\":{code}}}");
-        let server = TlsServer::start(move |_| Reply::Bytes(json("400 Bad Request", &body)));
-        let failure = submit(&client(&server, Api::V1), Product::Authentication).0.unwrap_err();
-        assert_eq!(failure.kind, kind, "{code}");
-        assert_eq!(failure.code.as_deref(), Some(code.trim_matches('"')));
-        assert_eq!(server.requests().len(), 1);
-    }
-}
-
-#[test]
-fn v1_sends_no_archive_where_it_must_not() {
-    for (upload, kind) in [
-        ("{\"code\":\"2202\",\"upload_url\":\"http://127.0.0.1:1/x\"}", FailureKind::Configuration),
-        ("{\"code\":\"2202\",\"upload_url\":\"https://u:p@127.0.0.1:1/x\"}", FailureKind::Configuration),
-        ("{\"code\":\"2202\"}", FailureKind::PerhapsTaken),
-        ("{\"code\":\"2201\",\"upload_url\":\"https://127.0.0.1:1/x\"}", FailureKind::PerhapsTaken),
-        ("{\"code\":\"2202\",\"upload_url\":\"https://127.0.0.1:1/x\"}", FailureKind::RefusedForCertain),
-    ] {
-        let server = TlsServer::start(move |_| Reply::Bytes(json("200 OK", upload)));
-        let (result, steps) = submit(&client(&server, Api::V1), Product::Authentication);
-        assert_eq!(result.unwrap_err().kind, kind, "{upload}");
-        assert!(!steps.iter().any(|step| matches!(step, Progress::Sending { .. })));
-        assert_eq!(server.requests().len(), 1);
-    }
-}
-
-#[test]
-fn v1_an_archive_without_an_answer_is_perhaps_taken_and_one_refused_is_not() {
-    for (reply, kind) in [
-        (None, FailureKind::PerhapsTaken),
-        (Some(with_headers("403 Forbidden", "", "<Error>")), FailureKind::RefusedForCertain),
-        (
-            Some(with_headers("307 Temporary Redirect", "location: https://127.0.0.1:1/\r\n", "")),
-            FailureKind::PerhapsTaken,
-        ),
-        (Some(with_headers("500 Internal Server Error", "", "")), FailureKind::PerhapsTaken),
-    ] {
-        let server = TlsServer::start(move |request| match (request.method.as_str(), &reply) {
-            ("PUT", Some(bytes)) => Reply::Bytes(bytes.clone()),
-            ("PUT", None) => Reply::Last(Vec::new()),
-            _ => {
-                let host = request.header("host").unwrap();
-                Reply::Bytes(json(
-                    "200 OK",
-                    &format!("{{\"code\":\"2202\",\"upload_url\":\"https://{host}/put\"}}"),
-                ))
-            }
-        });
-        let failure = submit(&client(&server, Api::V1), Product::Authentication).0.unwrap_err();
-        assert_eq!(failure.kind, kind, "{failure}");
-        assert_eq!(server.seen("PUT", "/put").len(), 1);
-    }
 }

@@ -25,6 +25,13 @@ pub enum Endpoint {
     JobStatus,
 }
 
+impl Endpoint {
+    /// The call asks and makes no job: its failure says nothing about one.
+    fn looks_up(self) -> bool {
+        matches!(self, Self::Token | Self::Status | Self::JobStatus)
+    }
+}
+
 /// What a classification needs to know about an answer.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
 pub struct Seen<'a> {
@@ -58,10 +65,8 @@ pub fn classify(api: Api, endpoint: Endpoint, sent: BodyProgress, ended: Ended<'
     match ended {
         Ended::CertificateRefused => FailureKind::Certificate,
         Ended::Broken => unanswered(endpoint, sent),
-        Ended::Nonsense => match endpoint {
-            Endpoint::Entry | Endpoint::Upload | Endpoint::Put => unanswered(endpoint, sent),
-            Endpoint::Token | Endpoint::Status | Endpoint::JobStatus => FailureKind::Malformed,
-        },
+        Ended::Nonsense if endpoint.looks_up() => FailureKind::Malformed,
+        Ended::Nonsense => unanswered(endpoint, sent),
         Ended::Answered(seen) => match (endpoint, api) {
             (Endpoint::Put, _) => of_storage(sent, seen),
             (_, Api::V1) => of_v1(endpoint, sent, seen),
@@ -72,8 +77,8 @@ pub fn classify(api: Api, endpoint: Endpoint, sent: BodyProgress, ended: Ended<'
 
 /// No usable answer: only the body's progress tells.
 fn unanswered(endpoint: Endpoint, sent: BodyProgress) -> FailureKind {
-    match (endpoint, sent) {
-        (Endpoint::Token | Endpoint::Status | Endpoint::JobStatus, _) => FailureKind::TryLater,
+    match (endpoint.looks_up(), sent) {
+        (true, _) => FailureKind::TryLater,
         (_, BodyProgress::NotStarted | BodyProgress::Partly) => FailureKind::RefusedForCertain,
         (_, BodyProgress::Whole) => FailureKind::PerhapsTaken,
     }
@@ -81,7 +86,7 @@ fn unanswered(endpoint: Endpoint, sent: BodyProgress) -> FailureKind {
 
 /// Rules that hold for every call of both protocols; `None` where they differ.
 fn common(endpoint: Endpoint, sent: BodyProgress, seen: Seen<'_>) -> Option<FailureKind> {
-    let looks_up = matches!(endpoint, Endpoint::Token | Endpoint::Status | Endpoint::JobStatus);
+    let looks_up = endpoint.looks_up();
     let refused = if looks_up { FailureKind::TryLater } else { FailureKind::RefusedForCertain };
     Some(match seen.http {
         429 => refused,
@@ -91,8 +96,8 @@ fn common(endpoint: Endpoint, sent: BodyProgress, seen: Seen<'_>) -> Option<Fail
         300..=399 => unanswered(endpoint, sent),
         404 | 405 if looks_up => FailureKind::Configuration,
         408 | 409 | 424 | 425 => unanswered(endpoint, sent),
-        413 => FailureKind::RejectedJob(Reject::TooLarge),
-        415 => FailureKind::RejectedJob(Reject::MediaType),
+        413 if !looks_up => FailureKind::RejectedJob(Reject::TooLarge),
+        415 if !looks_up => FailureKind::RejectedJob(Reject::MediaType),
         400..=499 => return None,
         // Every 5xx that is not named above, and numbers that HTTP does not know.
         _ => unanswered(endpoint, sent),
@@ -110,36 +115,25 @@ fn of_v3(endpoint: Endpoint, sent: BodyProgress, seen: Seen<'_>) -> FailureKind 
     let message = seen.message.to_ascii_lowercase();
     match seen.http {
         401 => FailureKind::Unauthorised,
-        403 if message.contains("user id") || message.contains("user_id") => {
+        403 if !endpoint.looks_up() && (message.contains("user id") || message.contains("user_id")) => {
             FailureKind::RejectedJob(Reject::User)
         }
         403 => FailureKind::NotPermitted,
         404 | 405 | 410 | 421 => FailureKind::Configuration,
-        _ if matches!(endpoint, Endpoint::Token | Endpoint::Status) => FailureKind::Malformed,
+        // Nothing of a token call is the job's: partner id or key are not what the service wants.
+        _ if endpoint == Endpoint::Token => FailureKind::Unauthorised,
+        _ if endpoint == Endpoint::Status => FailureKind::Malformed,
         _ => FailureKind::RejectedJob(Reject::Invalid),
     }
 }
 
 fn of_v1(endpoint: Endpoint, sent: BodyProgress, seen: Seen<'_>) -> FailureKind {
     // v1 errors are told by code first, whatever status below 500 they come with.
-    if (400..=499).contains(&seen.http) && seen.http != 429 {
-        let by_code = match seen.code.unwrap_or_default() {
-            "2205" | "2405" => Some(FailureKind::Unauthorised),
-            "2220" | "2221" => Some(FailureKind::NotPermitted),
-            "2215" if endpoint == Endpoint::Upload => Some(FailureKind::Duplicate),
-            "2207" | "2208" | "2209" | "2210" | "2211" | "2216" => {
-                Some(FailureKind::RejectedJob(Reject::User))
-            }
-            "2203" | "2204" | "2212" | "2213" | "2214" | "2413" | "2414" => {
-                Some(FailureKind::RejectedJob(Reject::Invalid))
-            }
-            "2201" | "2301" | "2401" if endpoint == Endpoint::Upload => Some(FailureKind::RefusedForCertain),
-            "2201" | "2301" | "2401" => Some(FailureKind::TryLater),
-            _ => None,
-        };
-        if let Some(kind) = by_code {
-            return kind;
-        }
+    if (400..=499).contains(&seen.http)
+        && seen.http != 429
+        && let Some(kind) = of_v1_code(endpoint, seen.code.unwrap_or_default())
+    {
+        return kind;
     }
     if let Some(kind) = common(endpoint, sent, seen) {
         return kind;
@@ -149,6 +143,24 @@ fn of_v1(endpoint: Endpoint, sent: BodyProgress, seen: Seen<'_>) -> FailureKind 
         404 | 405 | 410 | 421 => FailureKind::Configuration,
         _ if endpoint == Endpoint::JobStatus => FailureKind::Malformed,
         _ => FailureKind::RejectedJob(Reject::Invalid),
+    }
+}
+
+/// The codes of refused v1 requests; `None` for the rest, which the HTTP status tells.
+fn of_v1_code(endpoint: Endpoint, code: &str) -> Option<FailureKind> {
+    match code {
+        "2205" | "2405" => Some(FailureKind::Unauthorised),
+        "2220" | "2221" => Some(FailureKind::NotPermitted),
+        "2201" | "2301" | "2401" if endpoint.looks_up() => Some(FailureKind::TryLater),
+        // The other codes of a look-up are about the question: they must not condemn the job.
+        _ if endpoint.looks_up() => None,
+        "2201" | "2301" | "2401" => Some(FailureKind::RefusedForCertain),
+        "2215" => Some(FailureKind::Duplicate),
+        "2207" | "2208" | "2209" | "2210" | "2211" | "2216" => Some(FailureKind::RejectedJob(Reject::User)),
+        "2203" | "2204" | "2212" | "2213" | "2214" | "2413" | "2414" => {
+            Some(FailureKind::RejectedJob(Reject::Invalid))
+        }
+        _ => None,
     }
 }
 

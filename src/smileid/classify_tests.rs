@@ -150,6 +150,14 @@ fn a_look_up_says_nothing_about_taking() {
     }
 }
 
+#[test]
+fn a_token_call_that_is_refused_pauses_the_queue_and_condemns_no_job() {
+    for status in [400, 401, 403, 413, 415, 422] {
+        let kind = classify(Api::V3, Endpoint::Token, BodyProgress::Whole, Ended::Answered(http(status)));
+        assert!(kind.pauses_queue(), "{status} {kind:?}");
+    }
+}
+
 proptest! {
     /// After the last byte only the documented answers may be taken for a certain refusal.
     #[test]
@@ -176,17 +184,29 @@ proptest! {
         prop_assert_eq!(kind == FailureKind::RefusedForCertain, listed, "{:?}", kind);
     }
 
-    /// A look-up never claims that a job was or was not taken, so that no caller can repeat it because of one.
+    /// A look-up never claims that a job was or was not taken, or never will be: no caller can repeat or drop a job
+    /// because of one.
     #[test]
-    fn a_look_up_never_speaks_of_taking(status in 0_u16..1000, job_id_null: bool, waits: bool, index in 0_usize..3) {
+    fn a_look_up_never_speaks_of_taking(
+        status in 0_u16..1000,
+        code in prop::option::of(prop::sample::select(vec!["2201", "2203", "2207", "2210", "2215", "9999"])),
+        message in prop::sample::select(vec!["", "Token is not authorized for this user ID."]),
+        job_id_null: bool,
+        waits: bool,
+        index in 0_usize..3,
+    ) {
         let endpoint = [Endpoint::Token, Endpoint::Status, Endpoint::JobStatus][index];
         let api = if endpoint == Endpoint::JobStatus { Api::V1 } else { Api::V3 };
-        let seen = Seen { job_id_null, retry_after: waits.then_some(Duration::ZERO), ..http(status) };
+        let retry_after = waits.then_some(Duration::ZERO);
+        let seen = Seen { http: status, code, message, job_id_null, retry_after };
         for sent in PROGRESS {
             let kind = classify(api, endpoint, sent, Ended::Answered(seen));
             prop_assert!(!matches!(
                 kind,
-                FailureKind::RefusedForCertain | FailureKind::PerhapsTaken | FailureKind::Duplicate
+                FailureKind::RefusedForCertain
+                    | FailureKind::PerhapsTaken
+                    | FailureKind::Duplicate
+                    | FailureKind::RejectedJob(_)
             ));
         }
     }

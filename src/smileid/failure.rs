@@ -188,16 +188,23 @@ pub(crate) fn scrubbed(text: &str, secrets: &[&str]) -> String {
     one_line(&clean)
 }
 
-/// `text` with every occurrence of `secret`, upper or lower case, replaced by three dots.
+/// `text` with every occurrence of `secret`, upper or lower case, replaced by three dots. A short one must stand
+/// as a word of its own: somebody is called Al, and `invalid` should stay readable.
 fn without(text: &str, secret: &str) -> String {
     // Lower-casing ASCII keeps byte positions, so that the cut falls on the same characters.
     let (low_text, low_secret) = (text.to_ascii_lowercase(), secret.to_ascii_lowercase());
+    let word = |c: Option<char>| c.is_some_and(char::is_alphanumeric);
     let mut clean = String::with_capacity(text.len());
     let mut from = 0;
-    while let Some(found) = low_text.get(from..).and_then(|rest| rest.find(&low_secret)) {
-        clean.push_str(text.get(from..from + found).unwrap_or_default());
+    for (at, _) in low_text.match_indices(&low_secret) {
+        let (Some(before), Some(after)) = (text.get(..at), text.get(at + secret.len()..)) else { continue };
+        let inside = word(before.chars().next_back()) || word(after.chars().next());
+        if at < from || (secret.chars().count() < 4 && inside) {
+            continue;
+        }
+        clean.push_str(text.get(from..at).unwrap_or_default());
         clean.push('…');
-        from += found + low_secret.len();
+        from = at + secret.len();
     }
     clean.push_str(text.get(from..).unwrap_or_default());
     clean
@@ -222,6 +229,8 @@ mod tests {
         );
         assert_eq!(text, "No match for … (…)");
         assert_eq!(scrubbed("Ünal: ünal", &["ünal"]), "Ünal: …");
+        assert_eq!(scrubbed("invalid AL, al.", &["Al"]), "invalid …, ….");
+        assert_eq!(scrubbed("aaaaa", &["aaaa"]), "…a");
     }
 
     #[test]

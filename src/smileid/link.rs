@@ -40,6 +40,8 @@ pub(crate) struct Link {
     buffers: LazyBuffers,
     /// The peer said farewell, or the socket ended.
     closed: bool,
+    /// The peer answered and hung up before the whole request was sent: the rest of it is dropped, the answer read.
+    answered_early: bool,
 }
 
 impl Connector for TlsConnector {
@@ -63,7 +65,7 @@ impl Connector for TlsConnector {
         }
         let config = details.config;
         let buffers = LazyBuffers::new(config.input_buffer_size(), config.output_buffer_size());
-        Ok(Some(Link { tls, socket, buffers, closed: false }))
+        Ok(Some(Link { tls, socket, buffers, closed: false, answered_early: false }))
     }
 }
 
@@ -74,6 +76,10 @@ impl Deadline {
     fn of(clock: &dyn Clock, timeout: NextTimeout) -> Option<(BootTime, Timeout)> {
         (!timeout.after.is_not_happening()).then(|| (clock.boot().plus(*timeout.after), timeout.reason))
     }
+}
+
+fn is_hang_up(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::BrokenPipe | io::ErrorKind::ConnectionReset)
 }
 
 fn timed_out(reason: Timeout) -> io::Error {
@@ -172,6 +178,32 @@ impl Link {
         Ok(())
     }
 
+    fn transmit(&mut self, amount: usize) -> io::Result<()> {
+        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
+        while !rest.is_empty() {
+            let taken = self.tls.writer().write(rest)?;
+            rest = rest.get(taken..).unwrap_or_default();
+            while self.tls.wants_write() {
+                self.tls.write_tls(&mut self.socket)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// After the peer has hung up in the middle of a request: whether it had answered before. The answer (a refusal
+    /// by size, say) lies in the socket and tells more than the broken pipe.
+    fn salvage(&mut self) -> bool {
+        self.closed = true;
+        let mut waiting = 0;
+        while matches!(self.tls.read_tls(&mut self.socket.tcp), Ok(count) if count > 0) {
+            match self.tls.process_new_packets() {
+                Ok(state) => waiting = state.plaintext_bytes_to_read(),
+                Err(_) => break,
+            }
+        }
+        waiting > 0
+    }
+
     /// Lets TLS look at what was read from the socket.
     fn digest(&mut self) -> Result<(), ureq::Error> {
         match self.tls.process_new_packets() {
@@ -195,16 +227,17 @@ impl Transport for Link {
     }
 
     fn transmit_output(&mut self, amount: usize, timeout: NextTimeout) -> Result<(), ureq::Error> {
-        self.socket.deadline = Deadline::of(&*self.socket.clock, timeout.for_write());
-        let mut rest = self.buffers.output().get(..amount).unwrap_or_default();
-        while !rest.is_empty() {
-            let taken = self.tls.writer().write(rest)?;
-            rest = rest.get(taken..).unwrap_or_default();
-            while self.tls.wants_write() {
-                self.tls.write_tls(&mut self.socket)?;
-            }
+        if self.answered_early {
+            return Ok(());
         }
-        Ok(())
+        self.socket.deadline = Deadline::of(&*self.socket.clock, timeout.for_write());
+        match self.transmit(amount) {
+            Err(error) if is_hang_up(&error) && self.salvage() => {
+                self.answered_early = true;
+                Ok(())
+            }
+            done => Ok(done?),
+        }
     }
 
     fn await_input(&mut self, timeout: NextTimeout) -> Result<bool, ureq::Error> {

