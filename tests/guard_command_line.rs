@@ -1,6 +1,14 @@
 //! What an installer meets at the command line of latchd-guard: help, errors with place and remedy and exit status 2, and
 //! a test pulse. Method: the real program; judged by its exit status, its words and the recording.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 #[path = "support/guard.rs"]
 mod support;
 

@@ -1,6 +1,14 @@
 //! Whoever dies, hangs or is stopped in the middle of a pulse, the door is locked: agent, guard, warden, all of them
 //! (door-rules 5). Method: real processes, real signals; judged by the stamps in the recording.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 #[path = "support/guard.rs"]
 mod support;
 
@@ -133,14 +141,14 @@ fn warden_and_guard_dead_together_leave_the_agent_holding_the_line() {
 fn a_guard_whose_warden_dies_locks_by_itself_and_ends() {
     let place = Place::new("");
     let mut warden = place.start();
-    let peer = RawPeer::connect(&place.socket());
-    peer.greet();
-    peer.unlock(1, 10_000);
+    let (agent, pid) = Agent::up(&place);
+    agent.unlock(1, 10_000);
     let died = boot();
     signal(warden.pid(), Signal::KILL);
     warden.child.wait().unwrap();
-    assert!(matches!(peer.next(), Some(Report::Locked { cause: LockCause::Shutdown, .. })));
-    assert_eq!(peer.next(), None, "its process has ended");
+    assert!(matches!(agent.next(), Report::Locked { cause: LockCause::Shutdown, .. }));
+    agent.down();
+    assert_eq!(place.edges()[1].pid, pid, "it locked by itself");
     let took = locked_after(&place.edges(), died);
     assert!(took < STOPPED, "{took:?}");
 }

@@ -1,6 +1,14 @@
 //! Who may speak to the guard, and what becomes of those who may not or who speak nonsense: refused, sent away, and the
 //! line locked. Method: raw packets to the real process, which gets its socket as systemd would give it.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 #[path = "support/guard.rs"]
 mod support;
 
@@ -139,10 +147,9 @@ fn a_peer_that_floods_cannot_hold_the_door_open() {
             break;
         }
     }
-    let edges = place.edges();
+    let length = place.edges()[1].at.since(unlocked).as_millis();
+    assert!(length < 1_000, "{length} ms");
     assert_eq!(place.levels(), [Level::Unlocked, Level::Locked]);
-    let length = edges[1].at.since(unlocked).as_millis();
-    assert!((199..1_000).contains(&length), "{length} ms");
 }
 
 #[test]

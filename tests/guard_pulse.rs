@@ -2,6 +2,14 @@
 //! none for anything else, and silence at each start (door-rules 1, 3, 6). Method: the real latchd-guard process with a
 //! recording line, driven through the agent's own link; judged by the edges in the recording.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::print_stdout
+)]
+
 #[path = "support/guard.rs"]
 mod support;
 
@@ -27,8 +35,7 @@ fn an_armed_attempt_gets_exactly_one_pulse_of_its_length() {
     let edges = place.edges();
     assert_eq!(place.levels(), [Level::Unlocked, Level::Locked]);
     assert!(edges.iter().all(|edge| edge.pid == pid), "the guard itself makes the edges");
-    // What the guard says happened, within the time between a stamp and its edge.
-    assert!(unlocked.since(edges[0].at).as_millis() < 50 && locked.since(edges[1].at).as_millis() < 50);
+    assert_eq!((unlocked, locked), (edges[0].at, edges[1].at), "what is reported is what happened");
     let length = edges[1].at.since(edges[0].at).as_millis();
     assert!((300..400).contains(&length), "{length} ms");
 }
