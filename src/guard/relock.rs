@@ -11,6 +11,10 @@ use std::time::Duration;
 
 /// Between two tries to take the line from a dying guard.
 pub const RETRY: Duration = Duration::from_millis(10);
+/// The first tries come quicker: a killed process lets go of its socket a moment before it lets go of its line.
+pub const RETRY_FIRST: Duration = Duration::from_millis(1);
+/// How long the first tries last.
+pub const FIRST: Duration = Duration::from_millis(5);
 /// How long it is tried.
 pub const GIVE_UP: Duration = Duration::from_secs(2);
 

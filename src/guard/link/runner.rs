@@ -181,7 +181,8 @@ impl<'a> Runner<'a> {
                 if gave_up {
                     self.end_trying(Relock::Failed(text), now.since(since), Hold::No);
                 } else if let Hold::Trying { try_at, last, .. } = &mut self.hold {
-                    *try_at = now.plus(relock::RETRY);
+                    let first = now.since(since) < relock::FIRST;
+                    *try_at = now.plus(if first { relock::RETRY_FIRST } else { relock::RETRY });
                     *last = text;
                 }
             }
