@@ -47,11 +47,7 @@ impl Scripted {
         self.sequence += 1;
         let sequence = self.sequence;
         match act {
-            Act::Invent(index) => {
-                // An index that the driver does have is not distinguishable from an honest answer.
-                self.queued.retain(|queued| *queued != index);
-                self.ready.push_back(Ok(filled(index, 4, false, sequence)));
-            }
+            Act::Invent(index) => self.ready.push_back(Ok(filled(index, 4, false, sequence))),
             Act::Fail(code) => self.ready.push_back(errno(code)),
             Act::Nothing | Act::PollError | Act::Late => {}
             Act::Fill(_) | Act::Flagged | Act::Empty | Act::TooMuch => {
@@ -82,7 +78,10 @@ impl Driver for Scripted {
         Ok(())
     }
     fn dequeue(&mut self) -> io::Result<Option<Filled>> {
-        self.ready.pop_front().transpose()
+        let given = self.ready.pop_front().transpose()?;
+        // An invented index that the driver does have cannot be told from an honest answer: it is given.
+        self.queued.retain(|queued| given.is_none_or(|given| given.index != *queued));
+        Ok(given)
     }
     fn wait(&mut self, at_most: Duration) -> io::Result<Woken> {
         if !self.ready.is_empty() {
