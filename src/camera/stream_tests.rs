@@ -174,7 +174,10 @@ fn damaged_frames_are_passed_over_and_counted_when_nothing_else_comes() {
     assert_eq!(bench.next().unwrap(), (7, 5));
     let mut bench = self::bench([Act::Flagged, Act::Empty, Act::TooMuch, Act::Fill(0)], 1);
     let error = bench.next().unwrap_err();
-    assert!(matches!(&error, StreamError::Damaged { count: 4, last } if last == "a frame of zeros"), "{error}");
+    assert!(
+        matches!(&error, StreamError::Damaged { count: 4, last } if last == "a frame of zeros"),
+        "{error}"
+    );
 }
 
 #[test]
@@ -190,7 +193,10 @@ fn an_unplugged_camera_is_an_error_at_once() {
     bench.next().unwrap();
     let before = bench.clock.boot();
     let error = bench.next().unwrap_err();
-    assert!(matches!(&error, StreamError::Call { source, .. } if source.raw_os_error() == Some(ENODEV)), "{error}");
+    assert!(
+        matches!(&error, StreamError::Call { source, .. } if source.raw_os_error() == Some(ENODEV)),
+        "{error}"
+    );
     assert!(bench.clock.boot().since(before) < Duration::from_millis(100));
 }
 

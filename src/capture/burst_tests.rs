@@ -41,7 +41,11 @@ fn play(burst: &mut Burst, period: u64, of: impl Fn(u32, u64) -> Measures) -> (V
 }
 
 fn liveness(steps: &[(Step, u64)]) -> Vec<u64> {
-    steps.iter().filter(|(step, _)| matches!(step, Step::TakeLiveness(_))).map(|(_, millis)| *millis).collect()
+    steps
+        .iter()
+        .filter(|(step, _)| matches!(step, Step::TakeLiveness(_)))
+        .map(|(_, millis)| *millis)
+        .collect()
 }
 
 #[test]
@@ -87,7 +91,8 @@ fn the_sharpest_frame_between_the_shots_becomes_the_selfie_before_the_last_shot(
         Measures { sharpness, ..good(number, millis) }
     };
     let (steps, _) = play(&mut burst, 66, sharp);
-    let selfies: Vec<_> = steps.iter().filter(|(step, _)| *step == Step::TakeSelfie).map(|(_, at)| *at).collect();
+    let selfies: Vec<_> =
+        steps.iter().filter(|(step, _)| *step == Step::TakeSelfie).map(|(_, at)| *at).collect();
     // The first candidate, then frame 10. Frame 42 is the last shot itself (43 * 66 ms).
     assert_eq!(selfies, [132, 11 * 66]);
     assert_eq!(steps.last(), Some(&(Step::TakeLiveness(7), 43 * 66)));

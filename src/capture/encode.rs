@@ -178,7 +178,9 @@ mod tests {
 
     #[test]
     fn a_picture_that_is_not_whole_is_refused() {
-        for (width, height, bytes) in [(0, 10, 0), (10, 10, 299), (10, 10, 301), (u32::MAX, u32::MAX, 3), (8193, 1, 24579)] {
+        for (width, height, bytes) in
+            [(0, 10, 0), (10, 10, 299), (10, 10, 301), (u32::MAX, u32::MAX, 3), (8193, 1, 24579)]
+        {
             let refused = selfie(View { width, height, rgb: &vec![0; bytes] }, 85);
             assert!(matches!(refused, Err(CaptureError::Encode { .. })), "{width}x{height}");
         }
@@ -200,7 +202,8 @@ mod tests {
 
     #[test]
     fn quality_matters_and_no_metadata_is_written() {
-        let rgb: Vec<u8> = (0..200 * 200 * 3u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
+        let rgb: Vec<u8> =
+            (0..200 * 200 * 3u32).map(|at| (at.wrapping_mul(2_654_435_761) >> 24) as u8).collect();
         let view = View { width: 200, height: 200, rgb: &rgb };
         let (low, high) = (selfie(view, 60).unwrap(), selfie(view, 95).unwrap());
         assert!(low.0.len() < high.0.len());

@@ -87,14 +87,18 @@ impl CaptureError {
                     "unplug the camera and plug it in again; a file camera with one photograph needs mode = \"still-with-sway\""
                 }
                 Failure::Refused(Reason::Black) => "uncover the lens, switch a light on",
-                Failure::Refused(Reason::TooDark) => "more light on the person, or lower [capture] luminance_min",
+                Failure::Refused(Reason::TooDark) => {
+                    "more light on the person, or lower [capture] luminance_min"
+                }
                 Failure::Refused(Reason::Blurred) => {
                     "hold still, wipe and focus the lens, or lower [capture] sharpness_min"
                 }
                 Failure::Refused(Reason::TooSmall) => {
                     "raise [camera] width and height, or lower [capture] side_min"
                 }
-                Failure::TooSlow => "raise [camera] fps or lower width and height, or raise [capture] give_up_ms",
+                Failure::TooSlow => {
+                    "raise [camera] fps or lower width and height, or raise [capture] give_up_ms"
+                }
             },
             Self::Cancelled => "try again",
             Self::Encode { .. } => "report this as a defect",

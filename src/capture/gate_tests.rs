@@ -7,7 +7,8 @@ fn limits() -> Limits {
 }
 
 fn frame(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Frame {
-    let rgb = (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
+    let rgb =
+        (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).flat_map(|(x, y)| pixel(x, y)).collect();
     Frame { width, height, rgb, sequence: 0, taken: BootTime::from_millis(0) }
 }
 
@@ -15,7 +16,13 @@ fn frame(width: u32, height: u32, pixel: impl Fn(u32, u32) -> [u8; 3]) -> Frame 
 fn astronaut() -> Frame {
     let path = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/astronaut.png");
     let pixels = read_file(path.as_ref()).and_then(|bytes| decode(&bytes, Upright::AsStored)).unwrap();
-    Frame { width: pixels.width, height: pixels.height, rgb: pixels.rgb, sequence: 0, taken: BootTime::default() }
+    Frame {
+        width: pixels.width,
+        height: pixels.height,
+        rgb: pixels.rgb,
+        sequence: 0,
+        taken: BootTime::default(),
+    }
 }
 
 fn relit(mut frame: Frame, percent: u32) -> Frame {
@@ -48,9 +55,17 @@ fn the_gate_over_synthetic_pictures() {
         ("dark", relit(face.clone(), 15), Verdict::Refuse(Reason::TooDark)),
         ("black", frame(640, 480, |_, _| [0; 3]), Verdict::Refuse(Reason::Black)),
         ("black with noise", frame(640, 480, |x, y| [noise(x, y) / 32; 3]), Verdict::Refuse(Reason::Black)),
-        ("a lamp in the dark", frame(640, 480, |x, _| [if x < 20 { 255 } else { 0 }; 3]), Verdict::Refuse(Reason::TooDark)),
+        (
+            "a lamp in the dark",
+            frame(640, 480, |x, _| [if x < 20 { 255 } else { 0 }; 3]),
+            Verdict::Refuse(Reason::TooDark),
+        ),
         ("a grey wall", frame(640, 480, |_, _| [120; 3]), Verdict::Refuse(Reason::Blurred)),
-        ("a wall with noise", frame(640, 480, |x, y| [120 + noise(x, y) / 32; 3]), Verdict::Refuse(Reason::Blurred)),
+        (
+            "a wall with noise",
+            frame(640, 480, |x, y| [120 + noise(x, y) / 32; 3]),
+            Verdict::Refuse(Reason::Blurred),
+        ),
         ("a shaded wall", frame(640, 480, |x, _| [(x / 4) as u8 + 60; 3]), Verdict::Refuse(Reason::Blurred)),
         ("blurred", blurred(&face, 8.0), Verdict::Refuse(Reason::Blurred)),
         ("blurred and dim", relit(blurred(&face, 8.0), 30), Verdict::Refuse(Reason::Blurred)),
@@ -70,7 +85,8 @@ fn noise3(x: u32, y: u32) -> [u8; 3] {
 #[test]
 fn luminance_at_the_limits() {
     // A checkerboard is sharp at any light; its mean is half its bright squares.
-    let board = |bright: u8| frame(320, 320, move |x, y| [if (x / 8 + y / 8) % 2 == 0 { bright } else { 0 }; 3]);
+    let board =
+        |bright: u8| frame(320, 320, move |x, y| [if (x / 8 + y / 8) % 2 == 0 { bright } else { 0 }; 3]);
     assert_eq!(verdict(&board(39)), Verdict::Refuse(Reason::TooDark));
     assert_eq!(verdict(&board(40)), Verdict::Accept { hint: Some(Hint::MoreLight) });
     assert_eq!(verdict(&board(99)), Verdict::Accept { hint: Some(Hint::MoreLight) });
