@@ -200,8 +200,10 @@ mod tests {
 
     /// BT.601 by its definition, in floating point.
     fn reference(y: u8, u: u8, v: u8) -> [f64; 3] {
-        let (y, u, v) = ((f64::from(y) - 16.0) / 219.0, (f64::from(u) - 128.0) / 224.0, (f64::from(v) - 128.0) / 224.0);
-        [y + 1.402 * v, y - 0.344_136 * u - 0.714_136 * v, y + 1.772 * u].map(|c| (c * 255.0).clamp(0.0, 255.0))
+        let (y, u, v) =
+            ((f64::from(y) - 16.0) / 219.0, (f64::from(u) - 128.0) / 224.0, (f64::from(v) - 128.0) / 224.0);
+        [y + 1.402 * v, y - 0.344_136 * u - 0.714_136 * v, y + 1.772 * u]
+            .map(|c| (c * 255.0).clamp(0.0, 255.0))
     }
 
     #[test]
@@ -215,7 +217,10 @@ mod tests {
         ];
         for ((y, u, v), wanted) in card {
             let got = Chroma::of(u, v).pixel(y);
-            assert!(got.iter().zip(wanted).all(|(got, wanted)| got.abs_diff(wanted) <= 2), "{got:?} {wanted:?}");
+            assert!(
+                got.iter().zip(wanted).all(|(got, wanted)| got.abs_diff(wanted) <= 2),
+                "{got:?} {wanted:?}"
+            );
         }
     }
 
@@ -254,8 +259,12 @@ mod tests {
             let stride = if format == Format::Yuyv { 16 } else { 8 };
             assert!(to_pixels(layout(format, 8, 4, stride), &vec![0; size]).is_ok());
             let short = to_pixels(layout(format, 8, 4, stride), &vec![0; size - 1]);
-            assert!(matches!(short, Err(FrameError::Short { got, needed }) if got == size - 1 && needed == size));
-            for (width, height, stride) in [(0, 4, 16), (8, 0, 16), (8, 4, 7), (8193, 4, u32::MAX), (8, u32::MAX, 16)] {
+            assert!(
+                matches!(short, Err(FrameError::Short { got, needed }) if got == size - 1 && needed == size)
+            );
+            for (width, height, stride) in
+                [(0, 4, 16), (8, 0, 16), (8, 4, 7), (8193, 4, u32::MAX), (8, u32::MAX, 16)]
+            {
                 let refused = to_pixels(layout(format, width, height, stride), &[0; 64]);
                 assert!(matches!(refused, Err(FrameError::Layout { .. })), "{width}x{height} {stride}");
             }

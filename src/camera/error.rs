@@ -142,7 +142,9 @@ impl CameraError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "plug the camera in, or correct [camera] device or file",
-            Self::Forbidden { .. } => "let the user latchd runs as read it: group video for a device, file mode for a file",
+            Self::Forbidden { .. } => {
+                "let the user latchd runs as read it: group video for a device, file mode for a file"
+            }
             Self::Busy { .. } => "stop the other program, or name another device in [camera] device",
             Self::NotACamera { .. } => "name a capture device such as /dev/video0 in [camera] device",
             Self::CannotCapture { .. } => {
@@ -153,11 +155,17 @@ impl CameraError {
             Self::Fault { .. } => "look into the kernel's log; check cable, port and power of the camera",
             Self::Unplugged { .. } => "plug the camera in again and check its cable",
             Self::Timeout { .. } => "check cable and power of the camera, or raise [camera] frame_timeout_ms",
-            Self::BadFrames { .. } => "check the camera's cable and USB port, or lower [camera] width, height or fps",
+            Self::BadFrames { .. } => {
+                "check the camera's cable and USB port, or lower [camera] width, height or fps"
+            }
             Self::FileNotSet => "set [camera] file, or source = \"v4l2\"",
             Self::Picture { source, .. } => source.remedy(),
-            Self::NoPictures { .. } => "put JPEG or PNG files into the directory, or whole frames into the MJPEG file",
-            Self::NotOnePhotograph { .. } => "name one JPEG or PNG file in [camera] file, or set mode = \"plain\"",
+            Self::NoPictures { .. } => {
+                "put JPEG or PNG files into the directory, or whole frames into the MJPEG file"
+            }
+            Self::NotOnePhotograph { .. } => {
+                "name one JPEG or PNG file in [camera] file, or set mode = \"plain\""
+            }
         }
     }
 

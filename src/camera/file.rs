@@ -64,7 +64,11 @@ impl FileSource {
     ///
     /// # Errors
     /// The file is missing, no picture, too large, or not one photograph in mode `still-with-sway`.
-    pub fn open(config: &Camera, clock: Arc<dyn Clock>, waiter: Box<dyn Waiter>) -> Result<Self, CameraError> {
+    pub fn open(
+        config: &Camera,
+        clock: Arc<dyn Clock>,
+        waiter: Box<dyn Waiter>,
+    ) -> Result<Self, CameraError> {
         let path = config.file.clone().ok_or(CameraError::FileNotSet)?;
         let reel = match (load(&path)?, config.mode) {
             (Reel::Photograph(photograph), FileMode::StillWithSway) => Reel::Swaying(

@@ -113,7 +113,8 @@ unsafe impl Plain for std::os::raw::c_int {}
 unsafe fn ioctl<T: Plain>(fd: &OwnedFd, request: vidioc::_IOC_TYPE, argument: &mut T) -> io::Result<()> {
     loop {
         // SAFETY: `argument` is an exclusive, live T, which the caller promises to be what the call takes.
-        let answer = unsafe { v4l::v4l2::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument).cast()) };
+        let answer =
+            unsafe { v4l::v4l2::ioctl(fd.as_raw_fd(), request, std::ptr::from_mut(argument).cast()) };
         match answer {
             Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
             answer => return answer,

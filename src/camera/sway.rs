@@ -35,9 +35,14 @@ impl Sway {
         let number = i64::from(number);
         // 1/65536 of a source pixel for each frame pixel: 1/1.05 to 1/0.95.
         let step = ONE + triangle(number, 74, ONE * 50 / 1000);
-        let left = start(self.base.width, self.width, step, triangle(number, 62, ONE * i64::from(self.width) / 50));
-        let top =
-            start(self.base.height, self.height, step, triangle(number, 46, ONE * i64::from(self.height) / 50));
+        let left =
+            start(self.base.width, self.width, step, triangle(number, 62, ONE * i64::from(self.width) / 50));
+        let top = start(
+            self.base.height,
+            self.height,
+            step,
+            triangle(number, 46, ONE * i64::from(self.height) / 50),
+        );
         // 256 is the light of the photograph; 8 % of it are 20.
         let light = 256 + triangle(number, 34, 20);
         self.render(step, left, top, u32::try_from(light).unwrap_or(256))
@@ -174,8 +179,11 @@ mod tests {
 
     #[test]
     fn the_photograph_covers_the_frame_in_every_shape() {
-        for (from, to) in [((10, 100), (64, 48)), ((100, 10), (48, 64)), ((1, 1), (5, 3)), ((512, 512), (1, 1))] {
-            let photograph = Pixels { width: from.0, height: from.1, rgb: vec![200; (from.0 * from.1 * 3) as usize] };
+        for (from, to) in
+            [((10, 100), (64, 48)), ((100, 10), (48, 64)), ((1, 1), (5, 3)), ((512, 512), (1, 1))]
+        {
+            let photograph =
+                Pixels { width: from.0, height: from.1, rgb: vec![200; (from.0 * from.1 * 3) as usize] };
             let sway = Sway::new(&photograph, to.0, to.1);
             let frame = sway.frame(37);
             assert_eq!(frame.len(), (to.0 * to.1 * 3) as usize);
@@ -189,7 +197,8 @@ mod tests {
             let base = |side: u32| i64::from(side) + 2 * (i64::from(side) * 56 / 1024 + 1);
             for side in [width, height] {
                 let step = ONE + ONE * 50 / 1000;
-                let first = start(u32::try_from(base(side)).unwrap(), side, step, -ONE * i64::from(side) / 50);
+                let first =
+                    start(u32::try_from(base(side)).unwrap(), side, step, -ONE * i64::from(side) / 50);
                 assert!(first >= 0, "{side}: {first}");
             }
         }

@@ -122,7 +122,10 @@ fn layout(path: &Path, format: Format, set: PictureFormat) -> Result<Layout, Cam
 }
 
 fn code_text(code: u32) -> String {
-    code.to_le_bytes().map(|byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' }).iter().collect()
+    code.to_le_bytes()
+        .map(|byte| if byte.is_ascii_graphic() { char::from(byte) } else { '?' })
+        .iter()
+        .collect()
 }
 
 fn errno(error: &io::Error) -> Option<Errno> {

@@ -207,7 +207,8 @@ impl Grid {
                 }
             }
             for (cell, (left, right)) in cells.iter_mut().zip(&columns) {
-                let sum: u64 = lumas.get(*left..*right).unwrap_or_default().iter().map(|sum| u64::from(*sum)).sum();
+                let sum: u64 =
+                    lumas.get(*left..*right).unwrap_or_default().iter().map(|sum| u64::from(*sum)).sum();
                 let count = (bottom - top) * (right - left);
                 *cell = sum as f32 / (count as f32 * 256.0);
             }

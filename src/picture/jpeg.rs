@@ -55,7 +55,8 @@ pub fn split(bytes: &[u8], most: usize) -> Vec<std::ops::Range<usize>> {
     let mut at = 0;
     while ranges.len() < most {
         let Some(rest) = bytes.get(at..) else { break };
-        let Some(start) = rest.windows(2).position(|pair| pair == [0xff, 0xd8]).map(|found| at + found) else {
+        let Some(start) = rest.windows(2).position(|pair| pair == [0xff, 0xd8]).map(|found| at + found)
+        else {
             break;
         };
         match bytes.get(start..).and_then(outline).and_then(|outline| outline.length) {

@@ -64,7 +64,9 @@ impl PictureError {
             Self::Unreadable(_) => "check the path and that the user latchd runs as may read it",
             Self::NotAFile => "name a JPEG or PNG file",
             Self::Empty | Self::Truncated => "copy the file again; it was probably not written to its end",
-            Self::TooManyBytes { .. } | Self::TooLarge { .. } => "scale the picture down, 1920x1080 is plenty",
+            Self::TooManyBytes { .. } | Self::TooLarge { .. } => {
+                "scale the picture down, 1920x1080 is plenty"
+            }
             Self::NotAPicture | Self::Damaged(_) => "save the picture again as JPEG or PNG",
         }
     }
@@ -169,7 +171,8 @@ fn check_size(bytes: &[u8]) -> Result<(), PictureError> {
 }
 
 fn check_dimensions(width: u32, height: u32) -> Result<(), PictureError> {
-    let within = width <= SIDE_MAX && height <= SIDE_MAX && u64::from(width) * u64::from(height) <= PIXELS_MAX;
+    let within =
+        width <= SIDE_MAX && height <= SIDE_MAX && u64::from(width) * u64::from(height) <= PIXELS_MAX;
     if within { Ok(()) } else { Err(PictureError::TooLarge { width, height }) }
 }
 
@@ -285,7 +288,10 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         file.as_file().set_len(FILE_BYTES_MAX + 1).unwrap();
         let error = read_file(file.path()).unwrap_err();
-        assert!(matches!(error, PictureError::TooManyBytes { bytes } if bytes == FILE_BYTES_MAX + 1), "{error}");
+        assert!(
+            matches!(error, PictureError::TooManyBytes { bytes } if bytes == FILE_BYTES_MAX + 1),
+            "{error}"
+        );
     }
 
     proptest! {

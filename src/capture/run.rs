@@ -1,0 +1,158 @@
+//! The shell of a burst: asks the source for frames, lets [`Burst`] judge, encodes what it takes.
+
+use super::burst::{Burst, Failure, Step};
+use super::encode::{self, View};
+use super::gate::measure;
+use super::{CaptureError, CaptureSet, Hint, Origin};
+use crate::camera::Source;
+use crate::clock::{BootTime, Clock};
+use crate::config::model;
+use crate::picture::{Frame, Jpeg};
+
+/// What a burst tells while it runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Progress {
+    /// The person is asked for something else than before.
+    Hint(Hint),
+    /// A liveness picture was taken.
+    Liveness {
+        /// How many there are now.
+        taken: u32,
+        /// And shall be.
+        of: u32,
+    },
+    /// The selfie is chosen.
+    Selfie,
+}
+
+/// Pictures that this attempt's own camera took. Only [`capture`] makes one, and only this may arm the guard
+/// (door-rules 4).
+#[derive(Debug)]
+pub struct CameraCapture(CaptureSet);
+
+impl CameraCapture {
+    /// The pictures.
+    pub fn set(&self) -> &CaptureSet {
+        &self.0
+    }
+
+    /// The pictures, for the queue. They cannot arm the guard any more.
+    pub fn into_set(self) -> CaptureSet {
+        self.0
+    }
+}
+
+/// Takes one burst from an open source. Blocks until it is complete, has failed or is cancelled; `cancelled` is
+/// asked before each frame, so a cancellation takes at most the camera's frame timeout.
+///
+/// # Errors
+/// What the camera or the burst failed with; no picture is kept then.
+pub fn capture(
+    source: &mut dyn Source,
+    config: &model::Capture,
+    clock: &dyn Clock,
+    progress: &mut dyn FnMut(Progress),
+    cancelled: &dyn Fn() -> bool,
+) -> Result<CameraCapture, CaptureError> {
+    let started = clock.boot();
+    let mut burst = Burst::new(config.into(), started);
+    let mut album = Album::new(config);
+    let mut hint = None;
+    loop {
+        if cancelled() {
+            return Err(CaptureError::Cancelled);
+        }
+        if let Some(failure) = burst.overdue(clock.boot()) {
+            return Err(album.failed(failure, started, clock.boot()));
+        }
+        let frame = source.next_frame()?;
+        let measures = measure(&frame);
+        let step = burst.step(&measures);
+        log::trace!(
+            sequence = frame.sequence, luminance = measures.luminance_mean, sharpness = measures.sharpness;
+            "frame: {step:?}"
+        );
+        if burst.hint() != hint {
+            hint = burst.hint();
+            if let Some(hint) = hint {
+                progress(Progress::Hint(hint));
+            }
+        }
+        match step {
+            Step::Wait => {}
+            Step::TakeLiveness(_) => {
+                let taken = album.take_liveness(&frame)?;
+                progress(Progress::Liveness { taken, of: config.liveness_count });
+            }
+            Step::TakeSelfie => album.candidate = Some(frame),
+            Step::Failed(failure) => return Err(album.failed(failure, started, clock.boot())),
+        }
+        if burst.selfie_is_settled() && album.settle_selfie()? {
+            progress(Progress::Selfie);
+        }
+        if burst.is_complete()
+            && let Some(set) = album.finish()
+        {
+            return Ok(CameraCapture(set));
+        }
+    }
+}
+
+/// The pictures taken so far.
+struct Album {
+    quality: u8,
+    wanted: u32,
+    liveness: Vec<(Jpeg, BootTime)>,
+    candidate: Option<Frame>,
+    selfie: Option<(Jpeg, BootTime)>,
+}
+
+impl Album {
+    fn new(config: &model::Capture) -> Self {
+        Self {
+            quality: config.jpeg_quality,
+            wanted: config.liveness_count,
+            liveness: Vec::new(),
+            candidate: None,
+            selfie: None,
+        }
+    }
+
+    fn taken(&self) -> u32 {
+        u32::try_from(self.liveness.len()).unwrap_or(u32::MAX)
+    }
+
+    fn take_liveness(&mut self, frame: &Frame) -> Result<u32, CaptureError> {
+        self.liveness.push((encode::liveness(view(frame), self.quality)?, frame.taken));
+        Ok(self.taken())
+    }
+
+    /// Encodes the chosen frame, once. Whether it did.
+    fn settle_selfie(&mut self) -> Result<bool, CaptureError> {
+        let Some(frame) = self.candidate.take() else { return Ok(false) };
+        self.selfie = Some((encode::selfie(view(&frame), self.quality)?, frame.taken));
+        Ok(true)
+    }
+
+    fn finish(&mut self) -> Option<CaptureSet> {
+        let (selfie, at) = self.selfie.take()?;
+        let moments = || self.liveness.iter().map(|(_, moment)| *moment);
+        let first = moments().fold(at, BootTime::min);
+        let taken = moments().fold(at, BootTime::max);
+        let liveness = self.liveness.drain(..).map(|(jpeg, _)| jpeg).collect();
+        Some(CaptureSet { selfie, liveness, first, taken, origin: Origin::Camera })
+    }
+
+    fn failed(&self, failure: Failure, started: BootTime, now: BootTime) -> CaptureError {
+        CaptureError::Burst {
+            failure,
+            liveness_taken: self.taken(),
+            liveness_wanted: self.wanted,
+            after_ms: u64::try_from(now.since(started).as_millis()).unwrap_or(u64::MAX),
+        }
+    }
+}
+
+fn view(frame: &Frame) -> View<'_> {
+    View { width: frame.width, height: frame.height, rgb: &frame.rgb }
+}
