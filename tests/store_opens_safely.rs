@@ -1,5 +1,12 @@
 //! The database is looked at before it is touched, damage is set aside and never deleted, and what was
 //! committed is there.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::print_stdout
+)]
 
 use std::fs;
 use std::io::{Read, Seek, SeekFrom, Write};
@@ -339,4 +346,25 @@ fn a_swallowed_full_error_cannot_become_half_a_commit() {
     });
     assert!(matches!(swallowed, Err(StoreError::RolledBack)), "{swallowed:?}");
     assert_eq!(store.commits(), 0);
+}
+
+#[test]
+fn with_a_vfs_of_ones_own_no_file_is_touched_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latchd.db");
+    let own = || Settings { vfs: Some("unix-excl".into()), ..settings(&path, Mode::ReadWrite) };
+    let (store, opening) = Store::open(own()).unwrap();
+    assert_eq!(opening, Opening::Fresh);
+    put(&store, "one").unwrap();
+    drop(store);
+    let (store, opening) = Store::open(own()).unwrap();
+    assert_eq!((opening, names(&store)), (Opening::Existing, vec!["one".to_owned()]));
+    drop(store);
+    damage(&path, 0, b"garbage");
+    let before = content(dir.path());
+    assert_eq!(before.len(), 1, "the database alone");
+    assert!(matches!(Store::open(own()), Err(StoreError::Corrupt { .. })));
+    assert_eq!(content(dir.path()), before);
+    let unknown = Settings { vfs: Some("no such vfs".into()), ..settings(&path, Mode::ReadWrite) };
+    assert!(Store::open(unknown).is_err());
 }
