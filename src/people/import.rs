@@ -84,8 +84,9 @@ impl Record {
         let consent = match (self.consent_granted_at, self.consent_language, self.consent_policy_url) {
             (None, None, None) => None,
             (Some(granted), Some(language), Some(policy_url)) => {
-                let granted_at = WallTime::from_rfc3339(&granted)
-                    .ok_or_else(|| at(line, "consent_granted_at must be a time such as 2026-01-02T03:04:05Z"))?;
+                let granted_at = WallTime::from_rfc3339(&granted).ok_or_else(|| {
+                    at(line, "consent_granted_at must be a time such as 2026-01-02T03:04:05Z")
+                })?;
                 Some(Consent { granted_at, language, policy_url })
             }
             _ => return Err(at(line, "a consent needs its time, its language and its policy url")),
@@ -157,7 +158,8 @@ fn csv(text: &str) -> Result<Vec<(usize, NewPerson)>, PeopleError> {
                     *place = Some(field).filter(|field| !field.is_empty());
                 }
             }
-            let [user_id, may_open, given_names, last_name, email, phone, granted, language, policy] = columns;
+            let [user_id, may_open, given_names, last_name, email, phone, granted, language, policy] =
+                columns;
             let may_open = match may_open.as_deref() {
                 Some("true") => true,
                 Some("false") => false,
@@ -278,9 +280,17 @@ mod tests {
             (format!("{HEAD}u1,yes,Zelda,Secretname,z@b.co,,,,\n"), 2, "may_open"),
             (format!("{HEAD}u1,true,Zelda,Secretname,,,,,\n"), 2, "email"),
             (format!("{HEAD}u1,true,Zelda,Secretname,z@b.co,,yesterday,EN,https://x.org\n"), 2, "such as"),
-            (format!("{HEAD}u1,true,Zelda,Secretname,z@b.co,,2027-01-01T00:00:00Z,EN,https://x.org\n"), 2, "future"),
+            (
+                format!("{HEAD}u1,true,Zelda,Secretname,z@b.co,,2027-01-01T00:00:00Z,EN,https://x.org\n"),
+                2,
+                "future",
+            ),
             (format!("{HEAD}u1,true,Zelda,Secretname,z@b.co,,,EN,https://x.org\n"), 2, "needs its time"),
-            (format!("{HEAD}u1,true,Zelda,Secretname,z@b.co,,2026-01-01T00:00:00Z,en,https://x.org\n"), 2, "capital"),
+            (
+                format!("{HEAD}u1,true,Zelda,Secretname,z@b.co,,2026-01-01T00:00:00Z,en,https://x.org\n"),
+                2,
+                "capital",
+            ),
             (format!("{HEAD}{}\"u2,true\n\n", row("u1")), 3, "not closed"),
             (format!("{HEAD}\"u1\"x,true\n"), 2, "behind"),
             (format!("{HEAD}u\"1,true\n"), 2, "inside"),

@@ -107,14 +107,11 @@ pub fn lift(tx: &Transaction<'_>, subject: Subject<'_>) -> Result<bool, PeopleEr
 /// the wall clock matters; what has run out is dropped. Writes nothing when there is nothing of another boot.
 pub fn recover_at_start(tx: &Transaction<'_>) -> Result<(), PeopleError> {
     let now = tx.now();
-    let lockouts = tx.all(
-        "SELECT boot_id, boot_us, wall_ms, lasts_ms, kind, name FROM lockouts",
-        [],
-        |row| {
+    let lockouts =
+        tx.all("SELECT boot_id, boot_us, wall_ms, lasts_ms, kind, name FROM lockouts", [], |row| {
             let name: (String, String) = (row.get(4)?, row.get(5)?);
             Ok((Stamp::from_row(row, 0)?, row.get::<_, i64>(3)?, name))
-        },
-    )?;
+        })?;
     for (since, lasts, (kind, name)) in lockouts {
         let left = remaining(&now, &since, lasts);
         if left.is_zero() {

@@ -112,7 +112,8 @@ fn name(field: &'static str, text: &str) -> Result<(), PeopleError> {
 
 /// The shape only: something, one `@`, a domain with a dot. Whether it exists is the service's business.
 fn is_email(text: &str) -> bool {
-    let plain = |c: char| !c.is_whitespace() && !c.is_control() && c != '@' && c != '"' && c != '<' && c != '>';
+    let plain =
+        |c: char| !c.is_whitespace() && !c.is_control() && c != '@' && c != '"' && c != '<' && c != '>';
     let Some((local, domain)) = text.split_once('@') else { return false };
     let labels = domain.split('.').all(|label| {
         !label.is_empty()
@@ -159,7 +160,9 @@ mod tests {
         for good in ["a@b.co", "ada.l+x@mail.example.org"] {
             assert!(is_email(good), "{good}");
         }
-        for bad in ["", "a", "a@b", "@b.co", "a@.co", "a@b..co", "a b@c.de", "a@b@c.de", "a@-b.co", "<a>@b.co"] {
+        for bad in
+            ["", "a", "a@b", "@b.co", "a@.co", "a@b..co", "a b@c.de", "a@b@c.de", "a@-b.co", "<a>@b.co"]
+        {
             assert!(!is_email(bad), "{bad}");
         }
     }
@@ -167,7 +170,8 @@ mod tests {
     #[test]
     fn a_policy_is_shown_over_https() {
         assert!(is_https("https://example.org/privacy?lang=en"));
-        for bad in ["http://example.org", "https://", "https:///x", "https://u@h/", "https://a b/", "ftp://x"] {
+        for bad in ["http://example.org", "https://", "https:///x", "https://u@h/", "https://a b/", "ftp://x"]
+        {
             assert!(!is_https(bad), "{bad}");
         }
     }

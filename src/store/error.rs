@@ -115,7 +115,9 @@ impl StoreError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "check [device] state_dir, or start the daemon once",
-            Self::ReadOnly { .. } => "make the directory of [device] state_dir writable for the daemon's user",
+            Self::ReadOnly { .. } => {
+                "make the directory of [device] state_dir writable for the daemon's user"
+            }
             Self::InUse { .. } => "stop the other latchd, or ask it over its socket",
             Self::NewerSchema { .. } => "install the latchd that wrote it, or newer",
             Self::OlderSchema { .. } => "start the daemon once",
@@ -132,7 +134,9 @@ impl StoreError {
             Self::Unsealable { .. } => {
                 "use the device key the database was made with; without it the sealed parts are lost"
             }
-            Self::DeviceKey { .. } => "put the right key there: 32 bytes, mode 0600, owned by the daemon's user",
+            Self::DeviceKey { .. } => {
+                "put the right key there: 32 bytes, mode 0600, owned by the daemon's user"
+            }
         }
     }
 

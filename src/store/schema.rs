@@ -41,7 +41,8 @@ pub fn inspect(connection: &Connection) -> Result<Found, StoreError> {
 pub fn migrate(connection: &Connection, from: i64) -> Result<(), StoreError> {
     let done = usize::try_from(from).unwrap_or(0);
     for (index, sql) in VERSIONS.iter().enumerate().skip(done) {
-        let change = rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
+        let change =
+            rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         change.execute_batch(sql)?;
         change.pragma_update(None, "application_id", APPLICATION_ID)?;
         change.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
@@ -51,5 +52,14 @@ pub fn migrate(connection: &Connection, from: i64) -> Result<(), StoreError> {
 }
 
 /// The tables that decide who may open and what is sent: checked at each start.
-pub const SMALL_TABLES: &[&str] =
-    &["people", "pseudonyms", "denials", "lockouts", "boots", "queue_flags", "job_keys", "jobs"];
+pub const SMALL_TABLES: &[&str] = &[
+    "people",
+    "pseudonyms",
+    "denials",
+    "lockouts",
+    "open_intents",
+    "boots",
+    "queue_flags",
+    "job_keys",
+    "jobs",
+];

@@ -25,7 +25,8 @@ impl Stamp {
         if self.boot_id == earlier.boot_id {
             return Some(self.boot.since(earlier.boot));
         }
-        let millis = self.wall.known()?.as_unix_millis().checked_sub(earlier.wall.known()?.as_unix_millis())?;
+        let millis =
+            self.wall.known()?.as_unix_millis().checked_sub(earlier.wall.known()?.as_unix_millis())?;
         u64::try_from(millis).ok().map(Duration::from_millis)
     }
 

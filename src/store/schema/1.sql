@@ -79,10 +79,13 @@ CREATE TABLE jobs (
     created_boot_us INTEGER NOT NULL,
     created_wall_ms INTEGER
 ) STRICT;
+-- An index per state that something looks for: finished jobs, which stay, are in none of them.
 CREATE INDEX jobs_new ON jobs (seq, due_boot_id, due_us) WHERE state = 'new';
 CREATE INDEX jobs_accepted ON jobs (seq, due_boot_id, due_us) WHERE state = 'accepted';
 CREATE INDEX jobs_unknown ON jobs (seq, api, due_boot_id, due_us) WHERE state = 'unknown_outcome';
-CREATE INDEX jobs_other ON jobs (state, seq) WHERE state IN ('sending', 'held', 'dead_letter');
+CREATE INDEX jobs_sending ON jobs (seq) WHERE state = 'sending';
+CREATE INDEX jobs_held ON jobs (seq, reason) WHERE state = 'held';
+CREATE INDEX jobs_dead ON jobs (seq, images) WHERE state = 'dead_letter';
 
 -- When each state began.
 CREATE TABLE job_times (
@@ -134,7 +137,12 @@ CREATE TABLE events (
     wall_ms INTEGER,
     mac BLOB NOT NULL CHECK (length(mac) = 32)
 ) STRICT;
-CREATE INDEX events_unlock ON events (attempt, kind) WHERE kind IN ('unlock_intent', 'unlock_done', 'unlock_interrupted');
+CREATE INDEX events_intent ON events (attempt) WHERE kind = 'unlock_intent';
+-- The intents without a result: looking through all events for them would slow each start down.
+CREATE TABLE open_intents (
+    attempt BLOB PRIMARY KEY NOT NULL,
+    event INTEGER NOT NULL REFERENCES events (seq)
+) STRICT;
 CREATE TRIGGER events_never_change BEFORE UPDATE ON events BEGIN
     SELECT RAISE(ABORT, 'events are append-only');
 END;

@@ -1,0 +1,264 @@
+//! Appending to the chain and checking it.
+
+use std::collections::BTreeMap;
+
+use rusqlite::Row;
+
+use super::AuditError;
+use crate::access::{AttemptId, JobId};
+use crate::clock::{BootId, Wall, WallTime};
+use crate::store::seal::mac;
+use crate::store::{AuditKey, Pseudonym, StoreError, Transaction};
+
+/// Something to be recorded. Nothing in it may be a user id, a name or a contact.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Event<'a> {
+    /// What happened, a stable word of the documentation.
+    pub kind: &'static str,
+    /// The door's configured name.
+    pub door: &'a str,
+    /// The attempt it belongs to.
+    pub attempt: Option<AttemptId>,
+    /// The job it belongs to.
+    pub job: Option<JobId>,
+    /// The person, as a pseudonym.
+    pub subject: Option<Pseudonym>,
+    /// More, by stable names. Values over 500 characters are cut: an event is never lost for its length.
+    pub fields: BTreeMap<&'static str, String>,
+}
+
+/// A recorded event.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Stored {
+    /// Its place in the chain, from 1 without gaps.
+    pub seq: u64,
+    /// What happened.
+    pub kind: String,
+    /// The door's name.
+    pub door: String,
+    /// The attempt it belongs to.
+    pub attempt: Option<AttemptId>,
+    /// The job it belongs to.
+    pub job: Option<JobId>,
+    /// The person, as a pseudonym.
+    pub subject: Option<Pseudonym>,
+    /// More, by stable names; `clock=unsynced` when the wall clock was not known (door-rules, queue 7).
+    pub fields: BTreeMap<String, String>,
+    /// Which boot.
+    pub boot_id: BootId,
+    /// Milliseconds since that boot.
+    pub boot_ms: u64,
+    /// Wall time, if it was known.
+    pub wall: Wall,
+    /// This row's link of the chain.
+    pub mac: [u8; 32],
+}
+
+/// What checking the chain found.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Verification {
+    /// Rows that are in order, up to the first that is not.
+    pub rows: u64,
+    /// The last good link; [`Verification::GENESIS`] for an empty table.
+    pub head: [u8; 32],
+    /// The first place where the chain is not whole, and how.
+    pub broken_at: Option<(u64, Breach)>,
+}
+
+impl Verification {
+    /// What the first row is chained to.
+    pub const GENESIS: [u8; 32] = [0; 32];
+}
+
+/// How a chain is broken.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Breach {
+    /// The row was changed, or was made under another key.
+    Changed,
+    /// The row that belongs here is missing.
+    Missing,
+    /// The noted head is in no row: the tail was cut off or written anew.
+    HeadNotFound,
+}
+
+const FIELD_CHARS_MAX: usize = 500;
+
+/// Appends one event, stamped with this transaction's moment; gives its place in the chain.
+pub fn append(tx: &Transaction<'_>, key: &AuditKey, event: &Event<'_>) -> Result<u64, AuditError> {
+    let now = tx.now();
+    let last = last(tx)?;
+    let seq = last.map_or(1, |(seq, _)| seq + 1);
+    let previous = last.map_or(Verification::GENESIS, |(_, mac)| mac);
+    let cut = |text: &String| text.chars().take(FIELD_CHARS_MAX).collect::<String>();
+    let mut fields: BTreeMap<&str, String> =
+        event.fields.iter().map(|(name, value)| (*name, cut(value))).collect();
+    if now.wall == Wall::Unknown {
+        fields.insert("clock", "unsynced".into());
+    }
+    let fields = serde_json::to_string(&fields).map_err(|_| StoreError::Row { what: "events.fields" })?;
+    let mut link = Link {
+        seq,
+        kind: event.kind.into(),
+        door: event.door.into(),
+        attempt: event.attempt.map(|id| id.0),
+        job: event.job.map(|id| id.0),
+        subject: event.subject.map(|name| name.0),
+        fields,
+        boot_id: now.boot_id.0,
+        boot_ms: i64::try_from(now.boot.as_millis()).unwrap_or(i64::MAX),
+        wall_ms: now.wall.known().map(WallTime::as_unix_millis),
+        mac: [0; 32],
+    };
+    link.mac = link.sign(key, &previous);
+    tx.execute(
+        "INSERT INTO events (seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)",
+        rusqlite::params![
+            link.seq,
+            link.kind,
+            link.door,
+            link.attempt,
+            link.job,
+            link.subject,
+            link.fields,
+            link.boot_id,
+            link.boot_ms,
+            link.wall_ms,
+            link.mac
+        ],
+    )?;
+    place(seq)
+}
+
+/// The chain's last link, to be noted elsewhere; `None` before the first event.
+pub fn head(tx: &Transaction<'_>) -> Result<Option<(u64, [u8; 32])>, AuditError> {
+    last(tx)?.map(|(seq, mac)| Ok((place(seq)?, mac))).transpose()
+}
+
+/// Events after `after` in their order, at most `limit`.
+pub fn list(tx: &Transaction<'_>, after: u64, limit: u32) -> Result<Vec<Stored>, AuditError> {
+    let after = i64::try_from(after).unwrap_or(i64::MAX);
+    let links = tx.all(
+        "SELECT seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac
+         FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
+        (after, limit),
+        Link::from_row,
+    )?;
+    links.into_iter().map(Link::stored).collect()
+}
+
+/// Follows the whole chain. With `noted`, a head written down earlier, a cut tail is seen too.
+pub fn verify(
+    tx: &Transaction<'_>,
+    key: &AuditKey,
+    noted: Option<[u8; 32]>,
+) -> Result<Verification, AuditError> {
+    let mut found = Verification { rows: 0, head: Verification::GENESIS, broken_at: None };
+    let mut noted_seen = noted.is_none_or(|noted| noted == Verification::GENESIS);
+    let mut expected = 1_i64;
+    tx.each(
+        "SELECT seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac
+         FROM events ORDER BY seq",
+        [],
+        |row| {
+            let at = u64::try_from(expected).unwrap_or(0);
+            match Link::from_row(row) {
+                Ok(link) if link.seq != expected => found.broken_at = Some((at, Breach::Missing)),
+                Ok(link) if link.mac == link.sign(key, &found.head) => {
+                    noted_seen |= noted == Some(link.mac);
+                    found.rows += 1;
+                    found.head = link.mac;
+                    expected += 1;
+                }
+                Ok(_) | Err(_) => found.broken_at = Some((at, Breach::Changed)),
+            }
+            Ok(found.broken_at.is_none())
+        },
+    )?;
+    if found.broken_at.is_none() && !noted_seen {
+        found.broken_at = Some((found.rows + 1, Breach::HeadNotFound));
+    }
+    Ok(found)
+}
+
+fn last(tx: &Transaction<'_>) -> Result<Option<(i64, [u8; 32])>, StoreError> {
+    tx.one("SELECT seq, mac FROM events ORDER BY seq DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+}
+
+fn place(seq: i64) -> Result<u64, AuditError> {
+    Ok(u64::try_from(seq).map_err(|_| StoreError::Row { what: "events.seq" })?)
+}
+
+/// A row exactly as it is stored and signed.
+struct Link {
+    seq: i64,
+    kind: String,
+    door: String,
+    attempt: Option<[u8; 16]>,
+    job: Option<[u8; 16]>,
+    subject: Option<[u8; 16]>,
+    fields: String,
+    boot_id: [u8; 16],
+    boot_ms: i64,
+    wall_ms: Option<i64>,
+    mac: [u8; 32],
+}
+
+impl Link {
+    fn from_row(row: &Row<'_>) -> rusqlite::Result<Self> {
+        Ok(Self {
+            seq: row.get(0)?,
+            kind: row.get(1)?,
+            door: row.get(2)?,
+            attempt: row.get(3)?,
+            job: row.get(4)?,
+            subject: row.get(5)?,
+            fields: row.get(6)?,
+            boot_id: row.get(7)?,
+            boot_ms: row.get(8)?,
+            wall_ms: row.get(9)?,
+            mac: row.get(10)?,
+        })
+    }
+
+    /// Each part with its length before it, so that no two rows have the same bytes; an absent part has the
+    /// length that no present one can have.
+    fn sign(&self, key: &AuditKey, previous: &[u8; 32]) -> [u8; 32] {
+        let mut bytes = Vec::with_capacity(256 + self.fields.len());
+        let mut part = |content: Option<&[u8]>| {
+            let length = content.map_or(u64::MAX, |content| content.len() as u64);
+            bytes.extend_from_slice(&length.to_be_bytes());
+            bytes.extend_from_slice(content.unwrap_or_default());
+        };
+        part(Some(previous));
+        part(Some(&self.seq.to_be_bytes()));
+        part(Some(self.kind.as_bytes()));
+        part(Some(self.door.as_bytes()));
+        part(self.attempt.as_ref().map(<[u8; 16]>::as_slice));
+        part(self.job.as_ref().map(<[u8; 16]>::as_slice));
+        part(self.subject.as_ref().map(<[u8; 16]>::as_slice));
+        part(Some(self.fields.as_bytes()));
+        part(Some(&self.boot_id));
+        part(Some(&self.boot_ms.to_be_bytes()));
+        part(self.wall_ms.map(i64::to_be_bytes).as_ref().map(<[u8; 8]>::as_slice));
+        mac(key.secret(), &[&bytes])
+    }
+
+    fn stored(self) -> Result<Stored, AuditError> {
+        let fields =
+            serde_json::from_str(&self.fields).map_err(|_| StoreError::Row { what: "events.fields" })?;
+        Ok(Stored {
+            seq: place(self.seq)?,
+            kind: self.kind,
+            door: self.door,
+            attempt: self.attempt.map(AttemptId),
+            job: self.job.map(JobId),
+            subject: self.subject.map(Pseudonym),
+            fields,
+            boot_id: BootId(self.boot_id),
+            boot_ms: u64::try_from(self.boot_ms).unwrap_or(0),
+            wall: self.wall_ms.map_or(Wall::Unknown, |ms| Wall::Known(WallTime::from_unix_millis(ms))),
+            mac: self.mac,
+        })
+    }
+}

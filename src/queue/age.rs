@@ -1,0 +1,84 @@
+//! How old a row is when the wall clock may not be known: time the device was on, summed over boots.
+
+use std::time::Duration;
+
+use super::QueueError;
+use crate::clock::BootId;
+use crate::store::{Stamp, Transaction};
+
+/// The boots seen so far, in their order, each with how long it was seen to last.
+pub struct Boots(Vec<(BootId, Duration)>);
+
+/// Notes that this boot lasted until now. Part of commits that happen anyway, so that an idle hour writes nothing.
+pub fn mark_on(tx: &Transaction<'_>) -> Result<(), QueueError> {
+    let (boot_id, boot, _) = tx.now().columns();
+    tx.execute(
+        "INSERT INTO boots (boot_id, on_us) VALUES (?1, ?2)
+         ON CONFLICT (boot_id) DO UPDATE SET on_us = max(on_us, excluded.on_us)",
+        (boot_id, boot),
+    )?;
+    Ok(())
+}
+
+/// How long ago this boot was last noted.
+pub fn unmarked(tx: &Transaction<'_>) -> Result<Duration, QueueError> {
+    let now = tx.now();
+    let noted = tx.one("SELECT on_us FROM boots WHERE boot_id = ?1", [now.boot_id.0], |row| row.get(0))?;
+    Ok(now.boot.since(crate::clock::BootTime::default()).saturating_sub(micros(noted.unwrap_or(0))))
+}
+
+impl Boots {
+    /// Reads them.
+    pub fn read(tx: &Transaction<'_>) -> Result<Self, QueueError> {
+        let boots = tx.all("SELECT boot_id, on_us FROM boots ORDER BY seq", [], |row| {
+            Ok((BootId(row.get(0)?), micros(row.get(1)?)))
+        })?;
+        Ok(Self(boots))
+    }
+
+    /// Time from `then` to `now`: boot time within one boot; else the larger of the time the device was on and,
+    /// when both moments know it, what the wall clock says.
+    pub fn age(&self, then: &Stamp, now: &Stamp) -> Duration {
+        if then.boot_id == now.boot_id {
+            return now.boot.since(then.boot);
+        }
+        now.since(then).unwrap_or_default().max(self.on_time(then, now))
+    }
+
+    fn on_time(&self, then: &Stamp, now: &Stamp) -> Duration {
+        let zero = crate::clock::BootTime::default();
+        let mut total = now.boot.since(zero);
+        let mut later = self.0.iter().skip_while(|(id, _)| *id != then.boot_id);
+        if let Some((_, lasted)) = later.next() {
+            total += lasted.saturating_sub(then.boot.since(zero));
+        }
+        total + later.filter(|(id, _)| *id != now.boot_id).map(|(_, lasted)| *lasted).sum::<Duration>()
+    }
+}
+
+fn micros(value: i64) -> Duration {
+    Duration::from_micros(u64::try_from(value).unwrap_or(0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::{BootTime, Wall, WallTime};
+
+    fn stamp(boot: u8, secs: u64, wall: Option<i64>) -> Stamp {
+        let wall = wall.map_or(Wall::Unknown, |secs| Wall::Known(WallTime::from_unix_millis(secs * 1000)));
+        Stamp { boot_id: BootId([boot; 16]), boot: BootTime::from_millis(secs * 1000), wall }
+    }
+
+    #[test]
+    fn age_is_time_on_unless_the_wall_clock_knows_more() {
+        let lasted = |boot, secs| (BootId([boot; 16]), Duration::from_secs(secs));
+        let boots = Boots(vec![lasted(1, 100), lasted(2, 50), lasted(3, 7)]);
+        let age = |then, now| boots.age(&then, &now).as_secs();
+        assert_eq!(age(stamp(3, 4, Some(9)), stamp(3, 9, Some(9_999))), 5, "one boot: no wall clock");
+        assert_eq!(age(stamp(1, 60, None), stamp(3, 9, Some(9_999))), 40 + 50 + 9);
+        assert_eq!(age(stamp(1, 60, Some(1_000)), stamp(3, 9, Some(2_000))), 1_000);
+        assert_eq!(age(stamp(1, 60, Some(2_000)), stamp(3, 9, Some(1_000))), 40 + 50 + 9, "stepped back");
+        assert_eq!(age(stamp(9, 60, None), stamp(3, 9, None)), 9, "a boot nobody noted");
+    }
+}

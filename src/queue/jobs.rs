@@ -1,0 +1,439 @@
+//! A job's row: making it, reading it, moving it, and what a restart finds.
+
+use rusqlite::Row;
+use zeroize::Zeroizing;
+
+use super::age::mark_on;
+use super::policy::{self, Facts};
+use super::states::{self, Api, Decided, HeldReason, Move, State, StateName};
+use super::{QueueError, due};
+use crate::access::{AttemptId, JobId, Product, Verdict};
+use crate::config::model::Queue;
+use crate::picture::Jpeg;
+use crate::store::seal::{self, Secret};
+use crate::store::{QueueKey, Stamp, StoreError, Transaction};
+
+/// How a job comes into the queue.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Born {
+    /// Somebody stands at the door: it is submitted at once, ahead of all others (door-rules, queue 3).
+    Sending,
+    /// It waits its turn.
+    New,
+}
+
+/// A capture to be kept. No `Debug`: it is all pictures and personal data.
+pub struct NewJob<'a> {
+    /// Its id, the client's own.
+    pub id: JobId,
+    /// The attempt whose camera took the pictures.
+    pub attempt: Option<AttemptId>,
+    /// Whom it is about.
+    pub user_id: &'a crate::access::UserId,
+    /// What is asked.
+    pub product: Product,
+    /// The protocol it is made for.
+    pub api: Api,
+    /// Registration only: whether an already enrolled person may be enrolled anew.
+    pub allow_new_enroll: bool,
+    /// What the submission needs besides pictures, opaque here.
+    pub details: &'a [u8],
+    /// The selfie, JPEG.
+    pub selfie: &'a [u8],
+    /// The liveness pictures, JPEG, in their order.
+    pub liveness: &'a [&'a [u8]],
+    /// Submitted at once or waiting.
+    pub born: Born,
+}
+
+/// A job's row without its pictures and details.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Info {
+    /// Its place in the order of all jobs, over all boots.
+    pub seq: i64,
+    /// Its id.
+    pub id: JobId,
+    /// The attempt it comes from.
+    pub attempt: Option<AttemptId>,
+    /// Whom it is about.
+    pub user_id: crate::access::UserId,
+    /// What is asked.
+    pub product: Product,
+    /// Its protocol.
+    pub api: Api,
+    /// Registration only: whether an already enrolled person may be enrolled anew.
+    pub allow_new_enroll: bool,
+    /// Where it stands.
+    pub state: State,
+    /// When that began.
+    pub since: Stamp,
+    /// When it was made.
+    pub created: Stamp,
+    /// The service's id of it, kept also when it is held or decided.
+    pub remote: Option<String>,
+    /// Submissions, polls and look-ups that failed in this state.
+    pub tries: u32,
+    /// Second submissions after lost answers.
+    pub resubmits: u32,
+    /// Whether it still has its pictures.
+    pub has_images: bool,
+    /// Bytes of pictures and details when it was made.
+    pub bytes: u64,
+}
+
+impl Info {
+    /// What the policy looks at.
+    pub fn facts(&self) -> Facts {
+        Facts {
+            api: self.api,
+            product: self.product,
+            allow_new_enroll: self.allow_new_enroll,
+            tries: self.tries,
+            resubmits: self.resubmits,
+        }
+    }
+}
+
+/// A job with all that is sent.
+pub struct Job {
+    /// Its row.
+    pub info: Info,
+    /// What the submission needs besides pictures.
+    pub details: Zeroizing<Vec<u8>>,
+    /// The selfie.
+    pub selfie: Jpeg,
+    /// The liveness pictures in their order.
+    pub liveness: Vec<Jpeg>,
+}
+
+impl std::fmt::Debug for Job {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Job").field("info", &self.info).finish_non_exhaustive()
+    }
+}
+
+/// What a start did to jobs that the last process left.
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Recovered {
+    /// Found in `sending`: whether the service has them is unknown.
+    pub unknown: Vec<JobId>,
+}
+
+/// Makes a job durable with its caller's commit; pictures and details sealed under a key of its own.
+pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result<(), QueueError> {
+    if tx.one("SELECT 1 FROM jobs WHERE id = ?1", [job.id.0], |_| Ok(()))?.is_some() {
+        return Err(QueueError::Exists(job.id));
+    }
+    let own = Secret::random(tx.source());
+    let details = seal::seal(&own, &context(job.id, "details", 0), job.details, tx.source())?;
+    let bytes =
+        job.details.len() + job.selfie.len() + job.liveness.iter().map(|jpeg| jpeg.len()).sum::<usize>();
+    let state = match job.born {
+        Born::Sending => State::Sending,
+        Born::New => State::New,
+    };
+    let (boot_id, boot, wall) = tx.now().columns();
+    tx.execute(
+        "INSERT INTO jobs (id, attempt, user_id, product, api, allow_new_enroll, state, due_boot_id, due_us,
+             bytes, details, images, state_boot_id, state_boot_us, state_wall_ms,
+             created_boot_id, created_boot_us, created_wall_ms)
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?10, ?11, ?8, ?9, 1, ?10, ?11, ?12, ?10, ?11, ?12)",
+        rusqlite::params![
+            job.id.0,
+            job.attempt.map(|attempt| attempt.0),
+            job.user_id.as_str(),
+            job.product.name(),
+            job.api.name(),
+            job.allow_new_enroll,
+            state.name().name(),
+            i64::try_from(bytes).unwrap_or(i64::MAX),
+            details,
+            boot_id,
+            boot,
+            wall
+        ],
+    )?;
+    let seq = tx.last_id();
+    let wrapped = seal::seal(key.secret(), &context(job.id, "key", 0), own.expose(), tx.source())?;
+    tx.execute("INSERT INTO job_keys (job, wrapped) VALUES (?1, ?2)", (seq, wrapped))?;
+    let selfie = std::iter::once(("selfie", 0, job.selfie));
+    let liveness = (0_u32..).zip(job.liveness).map(|(number, jpeg)| ("liveness", number, *jpeg));
+    for (kind, number, jpeg) in selfie.chain(liveness) {
+        let sealed = seal::seal(&own, &context(job.id, kind, number), jpeg, tx.source())?;
+        tx.execute(
+            "INSERT INTO images (job, kind, number, sealed) VALUES (?1, ?2, ?3, ?4)",
+            (seq, kind, number, sealed),
+        )?;
+    }
+    note_time(tx, seq, &state)?;
+    mark_on(tx)
+}
+
+/// A job's row.
+pub fn info(tx: &Transaction<'_>, id: JobId) -> Result<Info, QueueError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE id = ?1");
+    tx.one(&sql, [id.0], read_row)?.ok_or(QueueError::Unknown(id))?.info()
+}
+
+/// A job with all that is sent, unsealed.
+pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, QueueError> {
+    let info = info(tx, id)?;
+    let wrapped =
+        tx.one("SELECT wrapped FROM job_keys WHERE job = ?1", [info.seq], |row| row.get::<_, Vec<u8>>(0))?;
+    let (true, Some(wrapped)) = (info.has_images, wrapped) else { return Err(QueueError::ImagesErased(id)) };
+    let own = seal::open_secret(key.secret(), &context(id, "key", 0), &wrapped, "a job's key")?;
+    let details = tx
+        .one("SELECT details FROM jobs WHERE seq = ?1", [info.seq], |row| row.get::<_, Option<Vec<u8>>>(0))?
+        .flatten()
+        .ok_or(QueueError::ImagesErased(id))?;
+    let details = seal::open(&own, &context(id, "details", 0), &details, "a job's details")?;
+    let sealed = tx.all(
+        "SELECT kind, number, sealed FROM images WHERE job = ?1 ORDER BY kind, number",
+        [info.seq],
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, Vec<u8>>(2)?)),
+    )?;
+    let (mut selfie, mut liveness) = (None, Vec::new());
+    for (kind, number, sealed) in sealed {
+        let mut plain = seal::open(&own, &context(id, &kind, number), &sealed, "a job's picture")?;
+        let jpeg = Jpeg(std::mem::take(&mut *plain));
+        if kind == "selfie" { selfie = Some(jpeg) } else { liveness.push(jpeg) }
+    }
+    let selfie = selfie.ok_or(StoreError::Row { what: "images.selfie" })?;
+    Ok(Job { info, details, selfie, liveness })
+}
+
+/// Moves a job on, if the table of [`states`] allows it; erases its pictures and key in the same commit when
+/// the move makes them needless. The new state may act at once; see [`due::postpone`].
+pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), QueueError> {
+    let info = info(tx, id)?;
+    let illegal = || QueueError::Illegal { id, from: info.state.name(), step: step.name() };
+    let to = states::next(&info.state, step, info.remote.as_deref()).ok_or_else(illegal)?;
+    if step.needs_images() && !info.has_images {
+        return Err(QueueError::ImagesErased(id));
+    }
+    let remote = match &to {
+        State::Accepted { remote } => Some(remote.clone()),
+        State::New | State::Sending => None,
+        _ => info.remote.clone(),
+    };
+    let decided = match &to {
+        State::Decided(decided) => Some(decided),
+        _ => None,
+    };
+    // Tries count within one state; between new and sending they are the same endeavour.
+    let tries = match step {
+        Move::Send => info.tries,
+        Move::NotSent => info.tries.saturating_add(1),
+        _ => 0,
+    };
+    let resubmits = info.resubmits.saturating_add(u32::from(*step == Move::Resubmit));
+    let (boot_id, boot, wall) = tx.now().columns();
+    tx.execute(
+        "UPDATE jobs SET state = ?2, reason = ?3, remote_id = ?4, verdict = ?5, code = ?6, answer = ?7,
+             tries = ?8, resubmits = ?9, due_boot_id = ?10, due_us = ?11,
+             state_boot_id = ?10, state_boot_us = ?11, state_wall_ms = ?12
+         WHERE seq = ?1",
+        rusqlite::params![
+            info.seq,
+            to.name().name(),
+            reason_of(&to),
+            remote,
+            decided.map(|decided| verdict_name(decided.verdict)),
+            decided.map(|decided| &decided.code),
+            decided.map(|decided| &decided.text),
+            tries,
+            resubmits,
+            boot_id,
+            boot,
+            wall
+        ],
+    )?;
+    if step.erases_images(info.api) {
+        erase(tx, info.seq)?;
+    }
+    note_time(tx, info.seq, &to)?;
+    mark_on(tx)
+}
+
+/// Deletes pictures, details and key of a job; the row stays (door-rules, queue 8 and 10).
+pub(super) fn erase(tx: &Transaction<'_>, seq: i64) -> Result<(), QueueError> {
+    tx.execute("DELETE FROM images WHERE job = ?1", [seq])?;
+    tx.execute("DELETE FROM job_keys WHERE job = ?1", [seq])?;
+    tx.execute("UPDATE jobs SET details = NULL, images = 0 WHERE seq = ?1", [seq])?;
+    Ok(())
+}
+
+/// Once after each start, before anything is sent: a job found in `sending` may be at the service. v3 waits for
+/// a callback or a person, v1 is looked up ([`due::pending_lookups`]). Notes this boot.
+pub fn recover_at_start(tx: &Transaction<'_>) -> Result<Recovered, QueueError> {
+    let unknown = ids(tx, "SELECT id FROM jobs WHERE state = 'sending' ORDER BY seq")?;
+    for id in &unknown {
+        transition(tx, *id, &Move::LoseAnswer)?;
+    }
+    mark_on(tx)?;
+    Ok(Recovered { unknown })
+}
+
+/// Puts jobs of unknown outcome back to `new` where the policy allows a second submission.
+pub fn resolve_unknown(tx: &Transaction<'_>, config: &Queue) -> Result<Vec<JobId>, QueueError> {
+    let mut resubmitted = Vec::new();
+    for id in ids(tx, "SELECT id FROM jobs WHERE state = 'unknown_outcome' AND api = 'v3' ORDER BY seq")? {
+        let info = info(tx, id)?;
+        if info.has_images && policy::may_resubmit(&info.facts(), config) {
+            transition(tx, id, &Move::Resubmit)?;
+            due::back_off(tx, id, config)?;
+            resubmitted.push(id);
+        }
+    }
+    Ok(resubmitted)
+}
+
+/// The time is known: what waited for it may be submitted. Gives how many.
+pub fn release_clock_held(tx: &Transaction<'_>) -> Result<u32, QueueError> {
+    let held = ids(tx, "SELECT id FROM jobs WHERE state = 'held' AND reason = 'clock' ORDER BY seq")?;
+    for id in &held {
+        transition(tx, *id, &Move::Release)?;
+    }
+    Ok(u32::try_from(held.len()).unwrap_or(u32::MAX))
+}
+
+fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {
+    Ok(tx.all(sql, [], |row| row.get(0).map(JobId))?)
+}
+
+fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
+    let (boot_id, boot, wall) = tx.now().columns();
+    tx.execute(
+        "INSERT INTO job_times (job, state, reason, boot_id, boot_us, wall_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        (seq, state.name().name(), reason_of(state), boot_id, boot, wall),
+    )?;
+    Ok(())
+}
+
+fn reason_of(state: &State) -> Option<&str> {
+    match state {
+        State::Held(reason) => Some(reason.name()),
+        State::DeadLetter { reason } => Some(reason),
+        State::Dropped { by } => Some(by),
+        _ => None,
+    }
+}
+
+/// A rejection keeps whether a spoof was named.
+fn verdict_name(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Rejected { spoof: true } => "rejected_spoof",
+        other => other.name(),
+    }
+}
+
+fn parse_verdict(name: &str) -> Option<Verdict> {
+    [
+        Verdict::Approved,
+        Verdict::Provisional,
+        Verdict::Rejected { spoof: true },
+        Verdict::Rejected { spoof: false },
+        Verdict::Undecided,
+        Verdict::Unknown,
+    ]
+    .into_iter()
+    .find(|verdict| verdict_name(*verdict) == name)
+}
+
+fn context(id: JobId, what: &str, number: u32) -> Vec<u8> {
+    [b"job ".as_slice(), &id.0, what.as_bytes(), &number.to_be_bytes()].concat()
+}
+
+pub(super) const COLUMNS: &str = "seq, id, attempt, user_id, product, api, allow_new_enroll, state, reason,
+    remote_id, verdict, code, answer, tries, resubmits, images, bytes, state_boot_id, state_boot_us,
+    state_wall_ms, created_boot_id, created_boot_us, created_wall_ms";
+
+/// A row as stored, before its words are understood.
+pub(super) struct Stored {
+    seq: i64,
+    id: JobId,
+    attempt: Option<AttemptId>,
+    user_id: String,
+    product: String,
+    api: String,
+    allow_new_enroll: bool,
+    state: String,
+    reason: Option<String>,
+    remote: Option<String>,
+    verdict: Option<String>,
+    code: Option<String>,
+    answer: Option<String>,
+    tries: u32,
+    resubmits: u32,
+    has_images: bool,
+    bytes: i64,
+    since: Stamp,
+    created: Stamp,
+}
+
+pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
+    Ok(Stored {
+        seq: row.get(0)?,
+        id: JobId(row.get(1)?),
+        attempt: row.get::<_, Option<_>>(2)?.map(AttemptId),
+        user_id: row.get(3)?,
+        product: row.get(4)?,
+        api: row.get(5)?,
+        allow_new_enroll: row.get(6)?,
+        state: row.get(7)?,
+        reason: row.get(8)?,
+        remote: row.get(9)?,
+        verdict: row.get(10)?,
+        code: row.get(11)?,
+        answer: row.get(12)?,
+        tries: row.get(13)?,
+        resubmits: row.get(14)?,
+        has_images: row.get(15)?,
+        bytes: row.get(16)?,
+        since: Stamp::from_row(row, 17)?,
+        created: Stamp::from_row(row, 20)?,
+    })
+}
+
+impl Stored {
+    pub(super) fn info(self) -> Result<Info, QueueError> {
+        fn sense<T>(value: Option<T>, what: &'static str) -> Result<T, QueueError> {
+            value.ok_or_else(|| StoreError::Row { what }.into())
+        }
+        let reason = self.reason;
+        let state = match sense(StateName::parse(&self.state), "jobs.state")? {
+            StateName::New => State::New,
+            StateName::Sending => State::Sending,
+            StateName::Accepted => State::Accepted { remote: sense(self.remote.clone(), "jobs.remote_id")? },
+            StateName::Decided => State::Decided(Decided {
+                verdict: sense(self.verdict.as_deref().and_then(parse_verdict), "jobs.verdict")?,
+                code: self.code.unwrap_or_default(),
+                text: self.answer.unwrap_or_default(),
+            }),
+            StateName::Held => {
+                State::Held(sense(reason.as_deref().and_then(HeldReason::parse), "jobs.reason")?)
+            }
+            StateName::UnknownOutcome => State::UnknownOutcome,
+            StateName::DeadLetter => State::DeadLetter { reason: reason.unwrap_or_default() },
+            StateName::Expired => State::Expired,
+            StateName::Dropped => State::Dropped { by: reason.unwrap_or_default() },
+        };
+        Ok(Info {
+            seq: self.seq,
+            id: self.id,
+            attempt: self.attempt,
+            user_id: sense(crate::access::UserId::parse(&self.user_id).ok(), "jobs.user_id")?,
+            product: sense(Product::parse(&self.product), "jobs.product")?,
+            api: sense(Api::parse(&self.api), "jobs.api")?,
+            allow_new_enroll: self.allow_new_enroll,
+            state,
+            since: self.since,
+            created: self.created,
+            remote: self.remote,
+            tries: self.tries,
+            resubmits: self.resubmits,
+            has_images: self.has_images,
+            bytes: u64::try_from(self.bytes).unwrap_or(0),
+        })
+    }
+}
