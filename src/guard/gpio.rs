@@ -1,7 +1,7 @@
 //! A line of the kernel's GPIO character device.
 //!
 //! Found anew at each request by its name or by its chip's label or path: chip numbers change between boots. What the
-//! line does after its owner's death is the driver's affair [door-rules, facts], hence two processes that watch each
+//! line does after its owner's death is the driver's affair (door-rules, facts), hence two processes that watch each
 //! other.
 
 use super::line::{Line, LineError};
@@ -12,8 +12,10 @@ use gpiocdev::line::{self, Value};
 use gpiocdev::request::{Config, Request};
 use std::path::PathBuf;
 
-/// What `gpioinfo` shows as the line's holder.
-pub const CONSUMER: &str = "latchd-guard";
+/// What `gpioinfo` shows as the holder while the guard has the line.
+pub const GUARD: &str = "latchd-guard";
+/// What it shows while the agent holds it locked in a dead guard's place.
+pub const RELOCK: &str = "latchd-relock";
 
 const EBUSY: i32 = rustix::io::Errno::BUSY.raw_os_error();
 
@@ -38,7 +40,7 @@ pub const fn values(lock: LockType) -> (Value, Value) {
 ///
 /// # Errors
 /// Busy (with the holder), absent, ambiguous, or refused by the kernel. A recording line is absent.
-pub fn request(line: &LineConfig, lock: LockType) -> Result<GpioLine, LineError> {
+pub fn request(line: &LineConfig, lock: LockType, consumer: &str) -> Result<GpioLine, LineError> {
     let LineConfig::Gpio { name, chip, offset, active_low, bias, drive } = line else {
         return Err(LineError::Absent(String::from("(a recording is none)")));
     };
@@ -51,7 +53,7 @@ pub fn request(line: &LineConfig, lock: LockType) -> Result<GpioLine, LineError>
         _ => return Err(LineError::Absent(String::from("without a name"))),
     };
     let config = wanted(&chip, offset, lock, *active_low, *bias, *drive);
-    match Request::from_config(config).with_consumer(CONSUMER).request() {
+    match Request::from_config(config).with_consumer(consumer).request() {
         Ok(request) => Ok(GpioLine { request, name: place, lock }),
         Err(error) if is_busy(&error) => Err(LineError::Busy { line: place, holder: holder(&chip, offset) }),
         Err(error) => Err(LineError::Gpio { line: place, text: error.to_string() }),
@@ -214,7 +216,7 @@ mod tests {
             bias: guard::Bias::AsIs,
             drive: guard::Drive::PushPull,
         };
-        let error = request(&line, LockType::FailSecure).expect_err("no such chip");
+        let error = request(&line, LockType::FailSecure, GUARD).expect_err("no such chip");
         assert!(error.to_string().contains("no-such-chip"), "{error}");
         assert!(!error.is_busy());
     }

@@ -36,8 +36,12 @@ pub struct LockedOnly {
 /// # Errors
 /// Busy, absent, ambiguous, not permitted.
 pub fn request(config: &GuardConfig, clock: &dyn Clock) -> Result<Box<dyn Line>, LineError> {
+    request_as(config, clock, gpio::GUARD)
+}
+
+fn request_as(config: &GuardConfig, clock: &dyn Clock, consumer: &str) -> Result<Box<dyn Line>, LineError> {
     Ok(match &config.line {
-        LineConfig::Gpio { .. } => Box::new(gpio::request(&config.line, config.lock)?),
+        LineConfig::Gpio { .. } => Box::new(gpio::request(&config.line, config.lock, consumer)?),
         LineConfig::Recording { file } => Box::new(RecordingLine::request(file, clock)?),
     })
 }
@@ -47,7 +51,7 @@ pub fn request(config: &GuardConfig, clock: &dyn Clock) -> Result<Box<dyn Line>,
 /// # Errors
 /// As [`request`].
 pub fn hold_locked(config: &GuardConfig, clock: &dyn Clock) -> Result<LockedOnly, LineError> {
-    request(config, clock).map(|line| LockedOnly { _line: line })
+    request_as(config, clock, gpio::RELOCK).map(|line| LockedOnly { _line: line })
 }
 
 /// What can go wrong with a line.

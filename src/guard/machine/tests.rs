@@ -380,14 +380,14 @@ mod properties {
                 now += pause;
                 let (edges, reports) = (bench.edges.len(), bench.reports.len());
                 bench.feed(now, input);
-                for (_, report) in bench.reports[reports..].to_vec() {
+                for (_, report) in bench.reports[reports..].iter().copied() {
                     if let Report::Armed { attempt, deadline } = report {
                         prop_assert!(!used.contains(&attempt));
                         used.push(attempt);
                         armed = Some((attempt, deadline.as_millis()));
                     }
                 }
-                for (at, edge) in bench.edges[edges..].to_vec() {
+                for (at, edge) in bench.edges[edges..].iter().copied() {
                     match edge {
                         Edge::Unlock => {
                             let Input::Request(_, Request::Grant { attempt, pulse_ms }) = input else {
