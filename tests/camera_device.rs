@@ -1,6 +1,8 @@
 //! A Video4Linux camera that cannot be opened: each cause has its own error, a stable word and a remedy. What a
 //! running device may do is tested beside the code, with a driver that can be made to fail.
 
+#![allow(clippy::expect_used)]
+
 use std::path::Path;
 use std::sync::Arc;
 

@@ -1,6 +1,8 @@
 //! A whole burst from a camera to a capture set, with the gate on: what a good camera gives, and how each bad
 //! one ends. The fake camera moves the clock; nothing here waits.
 
+#![allow(clippy::unwrap_used, clippy::expect_used)]
+
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
@@ -69,7 +71,7 @@ fn burst(config: &Capture, change: impl FnMut(Frame) -> Result<Frame, CameraErro
 
 fn failed(ending: Ending) -> (CaptureError, u64) {
     let (result, _, clock) = ending;
-    let error = result.err().expect("the burst succeeded");
+    let error = result.expect_err("the burst succeeded");
     assert!(!error.remedy().is_empty() && !error.to_string().contains('\n'));
     (error, latchd::clock::Clock::boot(&*clock).as_millis() - START)
 }

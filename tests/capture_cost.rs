@@ -1,6 +1,8 @@
 //! What a frame costs. Measured and printed, not judged:
 //! `cargo test --release --test capture_cost -- --ignored --nocapture`
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::print_stdout)]
+
 use std::sync::Arc;
 
 use latchd::camera::convert::{Format, Layout, to_pixels};

@@ -135,7 +135,7 @@ fn the_reason_for_giving_up_is_what_was_wrong_with_the_last_frame() {
 fn bad_frames_between_good_ones_delay_and_do_not_spoil() {
     let mut burst = start();
     let every_third = |number: u32, millis| {
-        let sharpness = if number % 3 == 0 { 0.0001 } else { 0.03 };
+        let sharpness = if number.is_multiple_of(3) { 0.0001 } else { 0.03 };
         Measures { sharpness, ..good(number, millis) }
     };
     let (steps, _) = play(&mut burst, 66, every_third);

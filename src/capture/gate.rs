@@ -151,14 +151,19 @@ pub fn judge(frame: &Measures, limits: &Limits, previous: Option<&Trail>) -> Ver
         Verdict::Refuse(Reason::Frozen)
     } else if frame.black {
         Verdict::Refuse(Reason::Black)
-    } else if !(frame.luminance_mean >= limits.luminance_min) {
+    } else if !reaches(frame.luminance_mean, limits.luminance_min) {
         Verdict::Refuse(Reason::TooDark)
-    } else if !(frame.sharpness >= limits.sharpness_min) {
+    } else if !reaches(frame.sharpness, limits.sharpness_min) {
         Verdict::Refuse(Reason::Blurred)
     } else {
         let dim = frame.luminance_mean < limits.luminance_hint;
         Verdict::Accept { hint: dim.then_some(Hint::MoreLight) }
     }
+}
+
+/// False for what is not a number.
+fn reaches(value: f32, least: f32) -> bool {
+    value >= least
 }
 
 /// Measures a frame. A frame without pixels measures as black.
