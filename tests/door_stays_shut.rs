@@ -47,7 +47,7 @@ fn a_wrong_content_type_is_an_unknown_outcome() {
 
 #[test]
 fn missing_fields_are_an_unknown_outcome() {
-    with_fault(&format!("{ENTRY}kind = \"edit\"\nremove = [\"job_id\"]"), 5, "unknown_outcome", "unknown_outcome");
+    with_fault(&format!("{ENTRY}kind = \"remove-fields\"\nremove = [\"job_id\"]"), 5, "unknown_outcome", "unknown_outcome");
 }
 
 #[test]

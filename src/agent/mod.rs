@@ -147,6 +147,10 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     notify(&[NotifyState::Stopping]);
     records::append(&shared, None, None, "stopped", vec![]);
     housekeeping::write_head(&shared, None);
+    // Other threads still hold the database, so nothing closes it: empty its WAL here.
+    if let Err(error) = shared.store.settle() {
+        log::warn!("the database's log could not be emptied: {error}");
+    }
     link.stop();
     for path in [read_path, operator_path] {
         let _ = std::fs::remove_file(path);

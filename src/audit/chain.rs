@@ -147,6 +147,11 @@ pub fn list(tx: &Transaction<'_>, after: u64, limit: u32) -> Result<Vec<Stored>,
     links.into_iter().map(Link::stored).collect()
 }
 
+/// Whether an event of this kind was ever appended.
+pub fn has_kind(tx: &Transaction<'_>, kind: &str) -> Result<bool, AuditError> {
+    Ok(tx.one("SELECT 1 FROM events WHERE kind = ?1 LIMIT 1", [kind], |_| Ok(()))?.is_some())
+}
+
 /// Follows the whole chain. With `noted`, a head written down earlier, a cut tail is seen too.
 pub fn verify(
     tx: &Transaction<'_>,

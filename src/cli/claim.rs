@@ -82,8 +82,9 @@ fn run(
         no_wait: args.no_wait,
         files: args.image.clone().map(|selfie| solo::Files { selfie, liveness: args.liveness.clone() }),
     };
+    let guard = session.check()?;
     let mut exit = None;
-    solo::run(&session.config, &session.guard, order, &mut |reply| {
+    solo::run(&session.config, &guard, order, &mut |reply| {
         exit = output::reply(format, reply).or(exit);
     })
     .map_err(|error| Failure {

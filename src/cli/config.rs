@@ -37,6 +37,7 @@ pub fn run(args: &ConfigArgs, format: output::Format) -> anyhow::Result<ExitCode
         Action::Reference => output::line(reference::markdown().trim_end()),
         Action::Check => {
             let session = Session::open(&args.config.config)?;
+            session.check()?;
             let guard = session.config.door.guard_config.display().to_string();
             output::line(&match format {
                 output::Format::Json => {
@@ -48,7 +49,7 @@ pub fn run(args: &ConfigArgs, format: output::Format) -> anyhow::Result<ExitCode
         Action::Show => {
             let session = Session::open(&args.config.config)?;
             output::line(&match format {
-                output::Format::Json => json!({"latchd": session.config, "guard": session.guard}).to_string(),
+                output::Format::Json => json!({"latchd": session.config}).to_string(),
                 output::Format::Human => session.config.show().trim_end().to_owned(),
             });
         }

@@ -31,6 +31,7 @@ fn say_where_a_panic_was() {
 /// Runs the daemon.
 pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
     let session = Session::open(&args.config.config)?;
+    let guard = session.check()?;
     logging::start(match session.config.log.level {
         LogLevel::Error => LevelFilter::Error,
         LogLevel::Warn => LevelFilter::Warn,
@@ -38,7 +39,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         LogLevel::Debug => LevelFilter::Debug,
     });
     say_where_a_panic_was();
-    agent::run(&session.config, &session.guard).map_err(|error| Failure {
+    agent::run(&session.config, &guard).map_err(|error| Failure {
         cause: error.to_string(),
         remedy: error.remedy(),
         exit: error.exit_code(),

@@ -2,17 +2,17 @@
 
 use super::{Failure, output};
 use crate::agent::alone;
-use crate::config::{Config, ConfigErrors, GuardConfig};
+use crate::config::{Config, ConfigErrors, GuardConfig, Source};
 use crate::control::{ControlError, Reply, Request, client, server};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-/// A configuration that was read and checked.
+/// A configuration that was read. Whether it can work is checked by whoever works by it: who only asks the daemon
+/// need not be able to read the key or the lock's file.
 pub struct Session {
     /// `latchd.toml`.
     pub config: Config,
-    /// `guard.toml`.
-    pub guard: GuardConfig,
+    source: Source,
 }
 
 fn refused(errors: &ConfigErrors) -> Failure {
@@ -21,17 +21,22 @@ fn refused(errors: &ConfigErrors) -> Failure {
 }
 
 impl Session {
-    /// Reads and checks both files; warnings go to stderr.
+    /// Reads the file: syntax, keys, types and words.
     pub fn open(file: &Path) -> Result<Self, Failure> {
         let (config, source) = Config::load_with_source(file).map_err(|errors| refused(&errors))?;
-        let guard = GuardConfig::load(&config.door.guard_config)
+        Ok(Self { config, source })
+    }
+
+    /// Checks it, together with the lock's file that it names; warnings go to stderr.
+    pub fn check(&self) -> Result<GuardConfig, Failure> {
+        let guard = GuardConfig::load(&self.config.door.guard_config)
             .map_err(|error| Failure::usage(error.to_string(), error.remedy()))?;
-        let warnings =
-            crate::config::check::check(&config, &guard, &source).map_err(|errors| refused(&errors))?;
+        let warnings = crate::config::check::check(&self.config, &guard, &self.source)
+            .map_err(|errors| refused(&errors))?;
         for warning in &warnings.0 {
             output::note(&format!("warning: {warning}"));
         }
-        Ok(Self { config, guard })
+        Ok(guard)
     }
 
     /// Asks the daemon, or answers from the database when none runs.

@@ -246,13 +246,14 @@ fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Openi
         None => Connection::open_with_flags(path, flags),
     }
     .map_err(|error| at(path, error))?;
+    // Until it has passed the checks, closing must not move its WAL into it: a newer release's database is left as
+    // it is, and a damaged one is set aside as it was found.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     harden(&connection)?;
     let found = schema::inspect(&connection).map_err(|error| blame(path, error))?;
     if let Found::Version(version) = found
         && version > schema::NEWEST
     {
-        // Closing must not move the newer release's WAL into its database.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         return Err(newer(path, version));
     }
     let (from, opening) = match found {
@@ -265,6 +266,7 @@ fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Openi
     };
     make_durable(&connection, settings.max_bytes)?;
     schema::migrate(&connection, from)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok((connection, opening))
 }
 
