@@ -20,9 +20,19 @@ fn unlock_from_afar_is_refused_with_exit_2_and_a_word_why() {
 
 #[test]
 fn every_command_has_help_and_the_programs_have_completions_and_pages() {
-    for command in
-        ["demo", "run", "people", "sandbox", "authenticate", "enroll", "queue", "events", "status", "config", "bench"]
-    {
+    for command in [
+        "demo",
+        "run",
+        "people",
+        "sandbox",
+        "authenticate",
+        "enroll",
+        "queue",
+        "events",
+        "status",
+        "config",
+        "bench",
+    ] {
         latchd().args([command, "--help"]).assert().success();
     }
     let script = latchd().args(["completions", "bash"]).output().unwrap().stdout;
@@ -43,7 +53,9 @@ fn a_wrong_word_is_exit_2() {
 #[test]
 fn without_daemon_and_database_there_is_nothing_to_ask() {
     let site = Site::build(&Options::default());
-    for args in [vec!["queue", "list"], vec!["events"], vec!["status"], vec!["authenticate", "--user-id", "approved"]] {
+    for args in
+        [vec!["queue", "list"], vec!["events"], vec!["status"], vec!["authenticate", "--user-id", "approved"]]
+    {
         let answer = site.latchd(&args);
         assert_eq!(answer.exit, 2, "{args:?}: {answer:?}");
     }
@@ -60,7 +72,11 @@ fn a_job_from_files_is_judged_and_no_door_is_involved() {
         args.extend(["--liveness", picture.to_str().unwrap()]);
     }
     let answer = site.latchd(&args);
-    assert_eq!((answer.exit, answer.word("outcome"), answer.word("door")), (0, "approved", "none"), "{answer:?}");
+    assert_eq!(
+        (answer.exit, answer.word("outcome"), answer.word("door")),
+        (0, "approved", "none"),
+        "{answer:?}"
+    );
     args[2] = "denied";
     let answer = site.latchd(&args);
     assert_eq!((answer.exit, answer.word("outcome")), (3, "denied"), "{answer:?}");

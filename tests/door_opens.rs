@@ -3,8 +3,8 @@
 #[path = "support/site.rs"]
 mod site;
 
-use site::{Options, Site, person};
 use serde_json::json;
+use site::{Options, Site, person};
 
 /// door-rules 3, 4, 6, 9 and 10, seen from outside.
 #[test]
@@ -32,7 +32,8 @@ fn one_approval_is_one_pulse_and_locked_after() {
 
 #[test]
 fn v1_opens_too_and_only_for_an_approval() {
-    let scenario = "enrolled = [\"approved\", \"denied\"]\n[[user]]\nid = \"denied\"\nresult_code = \"0821\"\n";
+    let scenario =
+        "enrolled = [\"approved\", \"denied\"]\n[[user]]\nid = \"denied\"\nresult_code = \"0821\"\n";
     let site = Site::open(&Options { scenario, api: "v1", ..Options::default() });
     let answer = site.authenticate("denied");
     assert_eq!((answer.exit, answer.word("outcome")), (3, "denied"), "{answer:?}\n{}", site.logs());
@@ -52,8 +53,7 @@ fn who_is_not_permitted_is_turned_away_before_any_picture() {
         silent.as_object_mut().unwrap().remove(key);
     }
     let site = Site::open(&Options { people: json!([guest, silent]), ..Options::default() });
-    for (user, outcome) in
-        [("nobody", "not_permitted"), ("guest", "not_permitted"), ("silent", "no_consent")]
+    for (user, outcome) in [("nobody", "not_permitted"), ("guest", "not_permitted"), ("silent", "no_consent")]
     {
         let answer = site.authenticate(user);
         assert_eq!((answer.exit, answer.word("outcome")), (3, outcome), "{answer:?}");

@@ -13,7 +13,12 @@ fn with_fault(fault: &str, exit: i32, outcome: &str, state: &str) {
     let config = [("window_ms = 8000", "window_ms = 3000")];
     let site = Site::open(&Options { scenario: &scenario, config: &config, ..Options::default() });
     let answer = site.authenticate("approved");
-    assert_eq!((answer.exit, answer.word("outcome")), (exit, outcome), "{fault}: {answer:?}\n{}", site.logs());
+    assert_eq!(
+        (answer.exit, answer.word("outcome")),
+        (exit, outcome),
+        "{fault}: {answer:?}\n{}",
+        site.logs()
+    );
     assert!(site.edges().is_empty(), "{fault}");
     site.wait(&format!("{fault}: the job in {state}, not {:?}", site.jobs()), |site| {
         site.jobs().iter().any(|job| job["state"] == state)
@@ -32,7 +37,12 @@ fn a_truncated_answer_to_the_submission_is_an_unknown_outcome() {
 
 #[test]
 fn a_huge_answer_is_an_unknown_outcome() {
-    with_fault(&format!("{ENTRY}kind = \"huge-body\"\nbytes = 100000000"), 5, "unknown_outcome", "unknown_outcome");
+    with_fault(
+        &format!("{ENTRY}kind = \"huge-body\"\nbytes = 100000000"),
+        5,
+        "unknown_outcome",
+        "unknown_outcome",
+    );
 }
 
 #[test]
@@ -47,7 +57,12 @@ fn a_wrong_content_type_is_an_unknown_outcome() {
 
 #[test]
 fn missing_fields_are_an_unknown_outcome() {
-    with_fault(&format!("{ENTRY}kind = \"remove-fields\"\nremove = [\"job_id\"]"), 5, "unknown_outcome", "unknown_outcome");
+    with_fault(
+        &format!("{ENTRY}kind = \"remove-fields\"\nremove = [\"job_id\"]"),
+        5,
+        "unknown_outcome",
+        "unknown_outcome",
+    );
 }
 
 #[test]
@@ -62,12 +77,7 @@ fn a_refused_job_is_a_dead_letter() {
 
 #[test]
 fn a_rate_limit_ends_offline_with_the_job_kept() {
-    with_fault(
-        &format!("{ENTRY}kind = \"status\"\nstatus = 429\nretry_after = 600"),
-        4,
-        "offline",
-        "new",
-    );
+    with_fault(&format!("{ENTRY}kind = \"status\"\nstatus = 429\nretry_after = 600"), 4, "offline", "new");
 }
 
 #[test]

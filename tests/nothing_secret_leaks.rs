@@ -43,14 +43,26 @@ fn no_key_no_name_and_no_picture_in_any_output_log_or_file() {
     site.stop_daemon();
     seen.push_str(&site.logs());
 
-    let needles = [API_KEY, "Amina", "Clearwater", "clearwater", "Rashid", "Dangerfield", "dangerfield", "@example.com"];
+    let needles = [
+        API_KEY,
+        "Amina",
+        "Clearwater",
+        "clearwater",
+        "Rashid",
+        "Dangerfield",
+        "dangerfield",
+        "@example.com",
+    ];
     for needle in needles {
         assert!(!seen.contains(needle), "{needle} was printed or logged");
     }
     let names = ["approved", "denied", "nobody"];
     let audit: String = site.events().iter().map(ToString::to_string).collect();
     for name in names {
-        assert!(!audit.contains(&format!("\"{name}\"")) || name != "nobody", "a user id in the audit: {name}");
+        assert!(
+            !audit.contains(&format!("\"{name}\"")) || name != "nobody",
+            "a user id in the audit: {name}"
+        );
     }
 
     // What lies on the disk: names sealed, pictures sealed. A JPEG begins with these bytes.
@@ -61,7 +73,10 @@ fn no_key_no_name_and_no_picture_in_any_output_log_or_file() {
         }
         assert!(!contains(&bytes, &[0xff, 0xd8, 0xff, 0xe0]), "a picture lies open in {file}");
     }
-    assert!(contains(&fs::read(site.path("latchd.db")).unwrap(), b"approved"), "the search finds what is there");
+    assert!(
+        contains(&fs::read(site.path("latchd.db")).unwrap(), b"approved"),
+        "the search finds what is there"
+    );
 
     let shown = site.latchd(&["people", "show", "approved"]);
     assert!(shown.stdout.contains("Clearwater"), "operators do see names");

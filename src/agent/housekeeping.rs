@@ -41,6 +41,9 @@ pub fn run(shared: &Shared) {
         } else {
             records::sweep(shared);
         }
+        if records::release_clock_held(shared) {
+            shared.wake();
+        }
         if shared.clock.boot().since(head_written) >= HEAD {
             head_written = shared.clock.boot();
             head = write_head(shared, head);

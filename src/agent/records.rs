@@ -10,6 +10,7 @@ use crate::access::{
     AttemptId, Claim, Decision, JobId, Note, Product, Report, Standing, SubmitFailure, UserId,
 };
 use crate::audit::{self, Event, Unlock};
+use crate::clock::Wall;
 use crate::people::{self, Subject};
 use crate::queue::policy::{self, Answer, PauseReason};
 use crate::queue::{self, Decided, HeldReason, Move, SweptWhat};
@@ -402,6 +403,9 @@ pub fn recover(shared: &Shared) -> Result<(), AgentError> {
     let (open, unknown) = shared.store.write(|tx| {
         people::recover_at_start(tx)?;
         let unknown = queue::recover_at_start(tx)?;
+        for job in queue::resolve_unknown(tx, &shared.config.queue)? {
+            event(tx, shared, None, Some(job), None, "job_resubmitted", [])?;
+        }
         let open = audit::interrupt_open(tx, &shared.keys.audit)?;
         Ok::<_, AgentError>((open.len(), unknown.unknown.len()))
     })?;
@@ -456,6 +460,24 @@ pub fn open_alarm(shared: &Shared) -> Result<Option<DatabaseAlarm>, AgentError> 
 
 fn hours(span: std::time::Duration) -> String {
     (span.as_secs() / 3600).to_string()
+}
+
+/// Jobs that waited for the clock go on once it is known (queue promise 7); whether there were any.
+pub fn release_clock_held(shared: &Shared) -> bool {
+    if shared.clock.wall() == Wall::Unknown {
+        return false;
+    }
+    match shared.store.read(queue::has_clock_held) {
+        Ok(true) => {}
+        _ => return false,
+    }
+    let result = shared.store.write(|tx| {
+        let count = queue::release_clock_held(tx)?;
+        event(tx, shared, None, None, None, "clock_known", [("jobs", count.to_string())])
+    });
+    let released = result.is_ok();
+    tell_if_failed("release_clock_held", result);
+    released
 }
 
 /// Erases what has had its time (queue promises 6 and 10).

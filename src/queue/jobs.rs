@@ -297,6 +297,11 @@ pub fn release_clock_held(tx: &Transaction<'_>) -> Result<u32, QueueError> {
     Ok(u32::try_from(held.len()).unwrap_or(u32::MAX))
 }
 
+/// Whether a job waits for the clock: a read, so that a round of housekeeping that finds none writes nothing.
+pub fn has_clock_held(tx: &Transaction<'_>) -> Result<bool, QueueError> {
+    Ok(tx.one("SELECT 1 FROM jobs WHERE state = 'held' AND reason = 'clock' LIMIT 1", [], |_| Ok(()))?.is_some())
+}
+
 fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {
     Ok(tx.all(sql, [], |row| row.get(0).map(JobId))?)
 }

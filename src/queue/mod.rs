@@ -20,7 +20,7 @@ pub use due::{
 };
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, NewJob, Recovered, enqueue, info, load, recover_at_start, release_clock_held,
+    Born, Info, Job, NewJob, Recovered, enqueue, has_clock_held, info, load, recover_at_start, release_clock_held,
     resolve_unknown, transition,
 };
 pub use limits::{FreeSpace, Full, Swept, SweptWhat, room, sweep};

@@ -60,8 +60,7 @@ impl Answer {
 }
 
 pub fn person(id: &str, given: &str, last: &str) -> Value {
-    let mail =
-        format!("{}.{last}@example.com", given.split(' ').next().unwrap_or(given)).to_lowercase();
+    let mail = format!("{}.{last}@example.com", given.split(' ').next().unwrap_or(given)).to_lowercase();
     json!({
         "user_id": id, "may_open": true, "given_names": given, "last_name": last, "email": mail,
         "consent_granted_at": "2026-01-02T03:04:05Z", "consent_language": "EN",

@@ -1,0 +1,146 @@
+//! The list of people.
+
+use super::{Actor, Backend, done, request, user};
+use crate::agent::error::AgentError;
+use crate::control::Reply;
+use crate::people::{self, ImportFormat, OnExisting, Subject};
+use serde_json::{Value, json};
+
+pub(super) fn add(
+    backend: &Backend<'_>,
+    actor: Actor,
+    person: &Value,
+    replace: bool,
+) -> Result<Reply, AgentError> {
+    let text = Value::Array(vec![person.clone()]).to_string();
+    let now = backend.store.read(|tx| Ok::<_, AgentError>(tx.now().wall))?;
+    let parsed = people::parse_import(&text, ImportFormat::Json, now)?;
+    let Some((_, person)) = parsed.into_iter().next() else {
+        return Err(request("person", "is missing"));
+    };
+    let existing = if replace { OnExisting::Replace } else { OnExisting::Refuse };
+    let id = person.user_id.clone();
+    backend.change(actor, "people_added", None, Some(&id), |tx, keys| {
+        Ok(people::add(tx, &keys.people, &person, existing)?)
+    })?;
+    let consent =
+        if person.consent.is_some() { "" } else { "; no consent is recorded, so nothing can be captured" };
+    Ok(done(json!({"user_id": id.as_str()}), format!("{id} is on the list{consent}")))
+}
+
+pub(super) fn consent_json(consent: Option<&people::Consent>) -> Value {
+    consent.map_or(Value::Null, |consent| {
+        json!({
+            "granted_at": consent.granted_at.to_rfc3339(),
+            "language": consent.language,
+            "policy_url": consent.policy_url,
+        })
+    })
+}
+
+pub(super) fn list(backend: &Backend<'_>, send: &mut dyn FnMut(Reply)) -> Result<Reply, AgentError> {
+    let list = backend.store.read(people::list)?;
+    for person in &list {
+        let locked_out = person.locked_out.map(|left| left.as_secs());
+        let object = json!({
+            "user_id": person.user_id.as_str(),
+            "may_open": person.may_open,
+            "consent": consent_json(person.consent.as_ref()),
+            "locked_out_seconds": locked_out,
+        });
+        let text = format!(
+            "{:<32} {:<14} {:<22} {}",
+            person.user_id.as_str(),
+            if person.may_open { "may open" } else { "may not open" },
+            person
+                .consent
+                .as_ref()
+                .map_or_else(|| "no consent".into(), |c| format!("consent {}", c.language)),
+            locked_out.map_or_else(String::new, |left| format!("locked out {left} s")),
+        );
+        send(Reply::Item { object, text: text.trim_end().to_owned() });
+    }
+    Ok(done(json!({"people": list.len()}), format!("{} on the list", list.len())))
+}
+
+pub(super) fn show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError> {
+    let (id, keys) = (user(id)?, backend.keys()?);
+    let Some(person) = backend.store.read(|tx| people::show(tx, &keys.people, &id))? else {
+        return Err(request("user id", "is not on the list"));
+    };
+    let consent = person.consent.as_ref();
+    let object = json!({
+        "user_id": id.as_str(),
+        "may_open": person.may_open,
+        "given_names": person.contact.given_names,
+        "last_name": person.contact.last_name,
+        "email": person.contact.email,
+        "phone": person.contact.phone,
+        "consent_granted_at": consent.map(|consent| consent.granted_at.to_rfc3339()),
+        "consent_language": consent.map(|consent| consent.language.clone()),
+        "consent_policy_url": consent.map(|consent| consent.policy_url.clone()),
+    });
+    let text = [
+        ("user id", Some(id.to_string())),
+        ("name", Some(format!("{} {}", person.contact.given_names, person.contact.last_name))),
+        ("email", person.contact.email.clone()),
+        ("phone", person.contact.phone.clone()),
+        ("may open", Some(person.may_open.to_string())),
+        (
+            "consent",
+            consent.map(|c| format!("{} {} {}", c.granted_at.to_rfc3339(), c.language, c.policy_url)),
+        ),
+    ]
+    .into_iter()
+    .map(|(key, value)| format!("{key:<9} {}", value.as_deref().unwrap_or("-")))
+    .collect::<Vec<_>>()
+    .join("\n");
+    Ok(done(object, text))
+}
+
+pub(super) fn remove(backend: &Backend<'_>, actor: Actor, id: &str) -> Result<Reply, AgentError> {
+    let id = user(id)?;
+    let gone = backend.change(actor, "people_removed", None, Some(&id), |tx, _| {
+        if people::remove(tx, &id)? { Ok(true) } else { Err(request("user id", "is not on the list")) }
+    })?;
+    debug_assert!(gone);
+    Ok(done(json!({"user_id": id.as_str()}), format!("{id} is off the list")))
+}
+
+pub(super) fn import(
+    backend: &Backend<'_>,
+    actor: Actor,
+    format: &str,
+    text: &str,
+) -> Result<Reply, AgentError> {
+    let format = match format {
+        "csv" => ImportFormat::Csv,
+        "json" => ImportFormat::Json,
+        _ => return Err(request("format", "csv or json")),
+    };
+    let now = backend.store.read(|tx| Ok::<_, AgentError>(tx.now().wall))?;
+    let list = people::parse_import(text, format, now)?;
+    let count = backend.change(actor, "people_imported", None, None, |tx, keys| {
+        Ok(people::import(tx, &keys.people, &list, OnExisting::Replace)?)
+    })?;
+    Ok(done(json!({"people": count}), format!("{count} people imported")))
+}
+
+pub(super) fn lift(
+    backend: &Backend<'_>,
+    actor: Actor,
+    user_id: Option<String>,
+    reader: Option<String>,
+) -> Result<Reply, AgentError> {
+    let id = user_id.as_deref().map(user).transpose()?;
+    let lifted = backend.change(actor, "lockout_lifted", None, id.as_ref(), |tx, _| {
+        let subject = match (&id, &reader) {
+            (Some(id), None) => Subject::User(id),
+            (None, Some(reader)) => Subject::Reader(reader),
+            _ => return Err(request("lock-out", "name a user or a reader")),
+        };
+        Ok(people::lift(tx, subject)?)
+    })?;
+    let text = if lifted { "the lock-out is lifted" } else { "there was no lock-out" };
+    Ok(done(json!({"lifted": lifted}), text))
+}

@@ -1,0 +1,84 @@
+//! How the daemon is.
+
+use crate::agent::error::AgentError;
+use crate::agent::records;
+use crate::agent::shared::Shared;
+use crate::clock::Wall;
+use crate::control::Reply;
+use crate::queue;
+use serde_json::{Value, json};
+
+/// How the daemon is; exit 1 when an operator is needed.
+pub fn status(shared: &Shared, lock: Value) -> Reply {
+    let read = shared
+        .store
+        .read(|tx| Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?)));
+    let (totals, paused, bytes) = match read {
+        Ok(read) => read,
+        Err(error) => {
+            return Reply::Failed { exit: 1, cause: error.to_string(), remedy: error.remedy() };
+        }
+    };
+    let alarm =
+        shared.database_alarm().filter(|_| records::open_alarm(shared).is_ok_and(|open| open.is_some()));
+    let lock_state = lock.get("state").and_then(Value::as_str).unwrap_or("down").to_owned();
+    let clock = match shared.clock.wall() {
+        Wall::Known(now) => now.to_rfc3339(),
+        Wall::Unknown => "unknown".into(),
+    };
+    let commissioning =
+        shared.config.door.sandbox_unlock == crate::config::model::SandboxUnlock::Commissioning;
+    let well = alarm.is_none()
+        && paused.is_none()
+        && matches!(lock_state.as_str(), "locked" | "unlocked")
+        && !commissioning;
+    let mut text = format!(
+        "door {}: lock {lock_state}, clock {clock}\nqueue: {}",
+        shared.config.door.name,
+        totals
+            .by_state
+            .iter()
+            .map(|(state, count)| format!("{count} {state}"))
+            .collect::<Vec<_>>()
+            .join(", ")
+    );
+    if totals.by_state.is_empty() {
+        text.push_str("empty");
+    }
+    if let Some(pause) = &paused {
+        text.push_str(&format!(
+            "\nALARM: the queue is paused ({}); mend it, then `latchd queue retry`",
+            pause.reason.name()
+        ));
+    }
+    if let Some(alarm) = &alarm {
+        text.push_str(&format!(
+            "\nALARM: the database was damaged and set aside as {}; import the people again, then `latchd status --acknowledge`",
+            alarm.moved_to
+        ));
+    }
+    if commissioning {
+        text.push_str(
+            "\nWARNING: commissioning: the service's sandbox may open this door; it judges names, not faces",
+        );
+    }
+    Reply::Done {
+        exit: u8::from(!well),
+        object: json!({
+            "door": shared.config.door.name,
+            "version": env!("CARGO_PKG_VERSION"),
+            "lock": lock,
+            "clock": clock,
+            "attempt_active": shared.attempt_active.load(std::sync::atomic::Ordering::Acquire),
+            "queue": {
+                "states": totals.by_state,
+                "paused": paused.as_ref().map(|pause| pause.reason.name()),
+                "bytes": bytes,
+            },
+            "database_alarm": alarm.map(|alarm| json!({"moved_to": alarm.moved_to, "sha256": alarm.sha256})),
+            "sandbox_unlock": commissioning,
+            "commits": shared.store.commits(),
+        }),
+        text,
+    }
+}
