@@ -251,8 +251,6 @@ fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Openi
     if let Found::Version(version) = found
         && version > schema::NEWEST
     {
-        // Closing must not move the newer release's WAL into its database.
-        connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
         return Err(newer(path, version));
     }
     let (from, opening) = match found {
@@ -265,6 +263,7 @@ fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Openi
     };
     make_durable(&connection, settings.max_bytes)?;
     schema::migrate(&connection, from)?;
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok((connection, opening))
 }
 
@@ -338,6 +337,8 @@ fn blame(path: &Path, error: StoreError) -> StoreError {
 
 /// Settings that change no byte of the file.
 fn harden(connection: &Connection) -> Result<(), StoreError> {
+    // Until all checks are passed: giving up must not move a WAL into a database that is refused or set aside.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(96);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
