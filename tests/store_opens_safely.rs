@@ -239,7 +239,7 @@ fn damage_is_set_aside_whole_and_a_fresh_database_starts() {
         let old = fs::read(&path).unwrap();
         let (store, moved, sum) = quarantined(&path);
         assert_eq!(names(&store), Vec::<String>::new(), "{name}");
-        assert_eq!(moved, [dir.path().join("latchd.db.corrupt-20260601T120000000Z-1")], "{name}");
+        assert_eq!(moved[0], dir.path().join("latchd.db.corrupt-20260601T120000000Z-1"), "{name}");
         assert_eq!(fs::read(&moved[0]).unwrap(), old, "{name}");
         assert_eq!(sum, sha256(&old), "{name}");
         drop(store);
@@ -264,6 +264,25 @@ fn a_wal_goes_with_its_database_and_is_never_deleted() {
     let (_store, moved, sum) = quarantined(&path);
     assert!(moved[0].to_str().unwrap().ends_with("-2-wal"), "{moved:?}");
     assert_eq!(sum, sha256(b"precious too"));
+}
+
+#[test]
+fn a_damaged_database_keeps_its_wal_byte_for_byte() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latchd.db");
+    let (store, _) = open(&path).unwrap();
+    assert!(store.settle().unwrap());
+    put(&store, "one").unwrap();
+    let cut = tempfile::tempdir().unwrap();
+    let copy = cut.path().join("latchd.db");
+    let wal = fs::read(dir.path().join("latchd.db-wal")).unwrap();
+    fs::copy(&path, &copy).unwrap();
+    fs::write(cut.path().join("latchd.db-wal"), &wal).unwrap();
+    damage(&copy, 2 * 4096, &[0xa5; 4096]);
+    let old = fs::read(&copy).unwrap();
+    let (_store, moved, _) = quarantined(&copy);
+    assert!(fs::read(&moved[0]).unwrap() == old, "the database was changed");
+    assert!(fs::read(&moved[1]).unwrap() == wal, "the WAL was changed");
 }
 
 #[test]
@@ -300,8 +319,9 @@ fn damage_in_a_large_file_is_met_then_noted_then_set_aside() {
         store.read(|tx| tx.all("SELECT fields FROM events", [], |row| row.get::<_, String>(0)));
     assert!(matches!(met, Err(StoreError::Corrupt { .. })), "{met:?}");
     drop(store);
+    let old = fs::read(&path).unwrap();
     let (store, moved, _) = quarantined(&path);
-    assert_eq!(moved.len(), 1);
+    assert!(fs::read(&moved[0]).unwrap() == old, "the database was changed");
     drop(store);
     assert_eq!(open(&path).unwrap().1, Opening::Existing);
 }

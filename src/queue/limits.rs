@@ -5,7 +5,8 @@
 use std::time::Duration;
 
 use super::age::{Boots, mark_on, unmarked};
-use super::jobs::{COLUMNS, Info, erase, read_row, transition};
+use super::jobs::{Info, erase, transition};
+use super::row::{COLUMNS, read_row};
 use super::{HeldReason, Move, QueueError, State};
 use crate::access::JobId;
 use crate::config::model::{Queue, Retention};

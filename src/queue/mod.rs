@@ -1,7 +1,7 @@
 //! Jobs that survive: one row is one capture, on the disk before anything is sent.
 //!
 //! [`states`] and [`policy`] are pure: which state may follow which, and what to do after each kind of answer.
-//! [`jobs`] and the rest put that into rows, in the caller's transaction. Pictures and details are sealed with a
+//! The rest puts that into rows, in the caller's transaction. Pictures and details are sealed with a
 //! random key per job that the device key wraps; the key goes in the commit that makes the pictures needless
 //! (door-rules, queue 8 and 10). Nothing here knows the guard: a queued job cannot unlock (door-rules 2).
 
@@ -12,6 +12,7 @@ mod jobs;
 mod limits;
 mod operator;
 pub mod policy;
+mod row;
 pub mod states;
 
 pub use due::{
@@ -23,6 +24,6 @@ pub use jobs::{
     Born, Info, Job, NewJob, Recovered, enqueue, has_clock_held, info, load, recover_at_start, release_clock_held,
     resolve_unknown, transition,
 };
-pub use limits::{FreeSpace, Full, Swept, SweptWhat, room, sweep};
+pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, Totals, drop, export, list, retry, show, totals};
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};

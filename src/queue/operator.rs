@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::jobs::{COLUMNS, Info, info, load, read_row, transition};
+use super::jobs::{Info, info, load, transition};
+use super::row::{COLUMNS, read_row};
 use super::{Move, QueueError, StateName};
 use crate::access::JobId;
 use crate::clock::{Wall, WallTime};

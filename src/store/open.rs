@@ -340,6 +340,8 @@ fn blame(path: &Path, error: StoreError) -> StoreError {
 
 /// Settings that change no byte of the file.
 fn harden(connection: &Connection) -> Result<(), StoreError> {
+    // Until all checks are passed: giving up must not move a WAL into a database that is refused or set aside.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, true)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(96);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
