@@ -1,5 +1,7 @@
 //! A database that is newer, read-only or damaged: clear words, nothing lost, and a door that opens for nobody.
 
+#![allow(clippy::unwrap_used)]
+
 #[path = "support/site.rs"]
 mod site;
 

@@ -26,6 +26,7 @@ pub fn run(shared: &Shared) {
     let (_never, timer) = crossbeam_channel::bounded::<()>(0);
     let mut head_written = shared.clock.boot();
     let mut head = None;
+    let mut settled_at = 0;
     loop {
         let changed = match &network {
             Some(network) => network.wait(ROUND),
@@ -40,6 +41,11 @@ pub fn run(shared: &Shared) {
             shared.wake();
         } else {
             records::sweep(shared);
+        }
+        // Erased pictures leave the disk with the log that still holds them. An idle hour commits and writes nothing.
+        let commits = shared.store.commits();
+        if commits != settled_at && matches!(shared.store.settle(), Ok(true)) {
+            settled_at = commits;
         }
         if records::release_clock_held(shared) {
             shared.wake();

@@ -13,6 +13,7 @@
 //! | signals, log | SIGTERM; log lines | - |
 
 pub mod alone;
+pub mod bulk;
 mod camera;
 mod control;
 mod details;

@@ -15,7 +15,7 @@ use crate::people::{self, Subject};
 use crate::queue::policy::{self, Answer, PauseReason};
 use crate::queue::{self, Decided, HeldReason, Move, SweptWhat};
 use crate::smileid::{Failure, FailureKind};
-use crate::store::{Pseudonym, Transaction};
+use crate::store::{Pseudonym, StoreError, Transaction};
 use std::collections::BTreeMap;
 
 type Fields = Vec<(&'static str, String)>;
@@ -53,8 +53,13 @@ fn notes(
 }
 
 fn tell_if_failed(what: &'static str, result: Result<(), AgentError>) {
-    if let Err(error) = result {
-        log::error!(what = what; "could not be written: {error}");
+    let Err(error) = result else { return };
+    log::error!(what = what; "could not be written: {error}");
+    if let AgentError::Store(StoreError::Corrupt { .. }) = error {
+        // The next start checks the whole file and sets it aside; going on would lose what is written from here on.
+        log::error!("the database is damaged: the daemon ends, so that its next start sets the file aside");
+        log::logger().flush();
+        std::process::exit(1);
     }
 }
 

@@ -81,8 +81,15 @@ pub fn database_path(config: &Config) -> PathBuf {
 
 /// Reads or makes the device key.
 pub fn device_key(config: &Config, random: &dyn Random) -> Result<DeviceKey, AgentError> {
-    let path = credential_path("device-key", &config.device.device_key_file);
-    Ok(DeviceKey::load_or_create(&path, random)?)
+    let fallback = &config.device.device_key_file;
+    let path = credential_path("device-key", fallback);
+    if path == *fallback {
+        return Ok(DeviceKey::load_or_create(&path, random)?);
+    }
+    // A credential's mode is systemd's business, and it is never made here.
+    std::fs::read(&path).ok().and_then(|bytes| DeviceKey::from_bytes(&bytes)).ok_or_else(|| {
+        AgentError::Request { what: "device-key", why: "the credential is not 32 bytes".into() }
+    })
 }
 
 /// Opens the database of a configuration.

@@ -299,7 +299,9 @@ pub fn release_clock_held(tx: &Transaction<'_>) -> Result<u32, QueueError> {
 
 /// Whether a job waits for the clock: a read, so that a round of housekeeping that finds none writes nothing.
 pub fn has_clock_held(tx: &Transaction<'_>) -> Result<bool, QueueError> {
-    Ok(tx.one("SELECT 1 FROM jobs WHERE state = 'held' AND reason = 'clock' LIMIT 1", [], |_| Ok(()))?.is_some())
+    Ok(tx
+        .one("SELECT 1 FROM jobs WHERE state = 'held' AND reason = 'clock' LIMIT 1", [], |_| Ok(()))?
+        .is_some())
 }
 
 fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {

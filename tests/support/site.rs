@@ -1,7 +1,7 @@
 //! A door for tests: the real daemon, the real guard and the sandbox in one temporary directory. Everything is
 //! looked at from outside: through the commands, the recorded edges and the audit.
 
-#![allow(dead_code)]
+#![allow(dead_code, clippy::unwrap_used, clippy::expect_used, clippy::disallowed_methods)]
 
 use latchd::guard::recording::{self, Edge, Level};
 use latchd::sandbox::{self, Running, Scenario};

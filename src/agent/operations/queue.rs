@@ -109,7 +109,12 @@ pub(super) fn retry(backend: &Backend<'_>, actor: Actor, id: Option<&str>) -> Re
             backend.change(actor, "job_retried", Some(id), None, |tx, _| {
                 // A held job that the service has is asked about again; any other is submitted again.
                 let held = queue::info(tx, id)?.state.name() == queue::StateName::Held;
-                Ok(if held { queue::transition(tx, id, &Move::Release)? } else { queue::retry(tx, id)? })
+                if held {
+                    queue::transition(tx, id, &Move::Release)?;
+                } else {
+                    queue::retry(tx, id)?;
+                }
+                Ok(())
             })?;
             Ok(done(json!({"job": id.to_string()}), "it goes on by itself; it cannot open the door"))
         }
