@@ -194,3 +194,21 @@ fn a_guard_that_nobody_would_notice_being_stopped_does_not_unlock() {
     assert_eq!(peer.ask(Request::Grant { attempt: attempt(1), pulse_ms: 100 }), refused);
     assert_eq!(place.edges(), []);
 }
+
+/// door-rules 2: a link that comes and goes a thousand times, an arm each time, makes no edge.
+#[test]
+fn a_thousand_link_flaps_make_no_edge() {
+    let place = Place::new("");
+    let _guard = Served::start(&place);
+    for round in 0..1000_u32 {
+        let peer = RawPeer::connect(&place.socket());
+        peer.greet();
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&round.to_le_bytes());
+        let arm = Request::Arm { attempt: latchd::access::AttemptId(id), window_ms: 5_000 };
+        assert!(matches!(peer.ask(arm), Some(Report::Armed { .. })), "round {round}");
+    }
+    let peer = RawPeer::connect(&place.socket());
+    peer.greet();
+    assert!(place.levels().is_empty(), "{:?}", place.levels());
+}

@@ -1,5 +1,6 @@
 //! Fills a queue for measuring: the real rows and seals, in large commits.
 
+use super::details;
 use super::error::AgentError;
 use super::shared::{database_path, device_key, open_store};
 use crate::access::{JobId, Product, UserId, sortable_id};
@@ -11,15 +12,24 @@ use crate::store::Mode;
 use std::sync::Arc;
 use std::time::Duration;
 
-/// Bytes of each picture.
-const PICTURE: usize = 1024;
+/// What is filled in.
+#[derive(Debug, Clone, Copy)]
+pub struct Bulk<'a> {
+    /// How many jobs.
+    pub jobs: u32,
+    /// How many of them share a commit.
+    pub in_a_commit: u32,
+    /// Not submitted before this long from now.
+    pub held_back: Duration,
+    /// Each of the nine pictures.
+    pub picture: &'a [u8],
+}
 
-/// Makes `jobs` jobs in commits of `bulk` and says how long it took. They are held back for an hour, so that a
-/// daemon that starts finds them waiting.
+/// Makes the jobs, all of a test identity of the service, and says how long it took.
 ///
 /// # Errors
 /// There is a database already, or it cannot be written.
-pub fn fill(config: &Config, jobs: u32, bulk: u32) -> Result<Duration, AgentError> {
+pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let (store, _) = open_store(config, Mode::ReadWrite, &clock, &random)?;
@@ -30,16 +40,16 @@ pub fn fill(config: &Config, jobs: u32, bulk: u32) -> Result<Duration, AgentErro
     let key = device_key(config, random.as_ref())?.queue();
     let user = UserId::parse("bench")
         .map_err(|error| AgentError::Request { what: "user id", why: error.to_string() })?;
-    let picture = vec![0x5a; PICTURE];
-    let liveness = [picture.as_slice(); 8];
+    let details = details::test_identity();
+    let liveness = [bulk.picture; 8];
     let api = match config.smile.api {
         Api::V1 => queue::Api::V1,
         Api::V3 => queue::Api::V3,
     };
     let begun = clock.boot();
-    let mut left = jobs;
+    let mut left = bulk.jobs;
     while left > 0 {
-        let count = left.min(bulk);
+        let count = left.min(bulk.in_a_commit.max(1));
         store.write(|tx| {
             for _ in 0..count {
                 let mut bytes = [0; 16];
@@ -55,13 +65,13 @@ pub fn fill(config: &Config, jobs: u32, bulk: u32) -> Result<Duration, AgentErro
                         product: Product::Authentication,
                         api,
                         allow_new_enroll: false,
-                        details: b"{}",
-                        selfie: &picture,
+                        details: &details,
+                        selfie: bulk.picture,
                         liveness: &liveness,
                         born: Born::New,
                     },
                 )?;
-                queue::postpone(tx, id, Duration::from_secs(3600))?;
+                queue::postpone(tx, id, bulk.held_back)?;
             }
             Ok::<_, queue::QueueError>(())
         })?;

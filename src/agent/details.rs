@@ -51,3 +51,32 @@ pub fn from_bytes(bytes: &[u8]) -> Option<(Details, Consent)> {
         },
     ))
 }
+
+/// The details of a published test identity of the service, for measuring.
+pub fn test_identity() -> Vec<u8> {
+    let stored = Stored {
+        given_names: "Amina Fatou".into(),
+        last_name: "Clearwater".into(),
+        email: Some("amina.clearwater@example.com".into()),
+        phone: None,
+        consent_granted_ms: crate::clock::WALL_FLOOR.as_unix_millis(),
+        consent_language: "EN".into(),
+        consent_policy_url: "https://example.com/privacy".into(),
+    };
+    serde_json::to_vec(&stored).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_sealed_with_a_job_is_read_back() {
+        let (details, consent) = from_bytes(&test_identity()).unwrap();
+        assert_eq!(details.last_name, "Clearwater");
+        assert_eq!(consent.language, "EN");
+        for broken in ["", "{}", r#"{"given_names":"x"}"#, "[1]"] {
+            assert!(from_bytes(broken.as_bytes()).is_none(), "{broken}");
+        }
+    }
+}

@@ -1,6 +1,7 @@
 //! `latchd bench`: measurements of this machine. docs/benchmarks.md says what is compared with what.
 
 use super::{Failure, output};
+use crate::agent::bulk::Bulk;
 use crate::clock::{BootTime, Clock, Random, SystemClock, SystemRandom};
 use crate::config::GuardConfig;
 use crate::guard::{Link, LinkReport, Report, Request, link as guard_link};
@@ -96,10 +97,19 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
 
 /// Jobs in one commit of the bulk.
 const BULK: u32 = 500;
+/// Bytes of each picture of the bulk.
+const PICTURE: usize = 1024;
 
 fn fill_queue(format: output::Format, config: &Path, jobs: u32) -> anyhow::Result<()> {
     let session = super::session::Session::open(config)?;
-    let taken = crate::agent::bulk::fill(&session.config, jobs, BULK).map_err(|error| Failure {
+    let bulk = Bulk {
+        jobs,
+        in_a_commit: BULK,
+        // A daemon that starts finds them waiting.
+        held_back: Duration::from_secs(3600),
+        picture: &[0x5a; PICTURE],
+    };
+    let taken = crate::agent::bulk::fill(&session.config, bulk).map_err(|error| Failure {
         cause: error.to_string(),
         remedy: error.remedy(),
         exit: error.exit_code(),
