@@ -15,114 +15,17 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::access::{AttemptId, JobId, Product, UserId, Verdict};
-use latchd::clock::{BootId, BootTime, ManualClock, SystemRandom, Wall, WallTime};
+use latchd::access::Verdict;
+use latchd::clock::{BootId, BootTime, ManualClock, Wall};
 use latchd::config::model::{Queue, Retention, UnknownOutcome};
 use latchd::queue::policy::{Answer, PauseReason, after_failure};
-use latchd::queue::{
-    self, Api, Born, Decided, Filter, FreeSpace, Full, HeldReason, Move, NewJob, QueueError,
-};
+use latchd::queue::{self, Api, Born, Decided, Filter, FreeSpace, Full, HeldReason, Move, QueueError};
 use latchd::queue::{State, StateName, SweptWhat};
-use latchd::store::{DeviceKey, Mode, QueueKey, Settings, Store, StoreError};
+use latchd::store::{DeviceKey, Store, StoreError};
 
-const HOUR: Duration = Duration::from_secs(3600);
-const DETAILS: &[u8] = br#"{"given_names":"Ada"}"#;
-
-struct Desk {
-    store: Store,
-    clock: Arc<ManualClock>,
-    key: QueueKey,
-    _dir: tempfile::TempDir,
-}
-
-fn key() -> QueueKey {
-    DeviceKey::from_bytes(&[9; 32]).unwrap().queue()
-}
-
-fn settings(path: &Path, clock: Arc<ManualClock>) -> Settings {
-    let random = Arc::new(SystemRandom);
-    Settings { path: path.into(), vfs: None, clock, random, mode: Mode::ReadWrite, max_bytes: 256 << 20 }
-}
-
-fn desk() -> Desk {
-    let dir = tempfile::tempdir().unwrap();
-    let wall = Wall::Known(WallTime::from_rfc3339("2026-06-01T12:00:00Z").unwrap());
-    let clock = Arc::new(ManualClock::new(BootTime::from_millis(60_000), wall));
-    let (store, _) = Store::open(settings(&dir.path().join("latchd.db"), clock.clone())).unwrap();
-    Desk { store, clock, key: key(), _dir: dir }
-}
-
-fn id(number: u8) -> JobId {
-    JobId([number; 16])
-}
-
-impl Desk {
-    fn write<T>(
-        &self,
-        work: impl FnOnce(&latchd::store::Transaction<'_>) -> Result<T, QueueError>,
-    ) -> Result<T, QueueError> {
-        self.store.write(work)
-    }
-
-    fn add(&self, number: u8, api: Api, born: Born) -> JobId {
-        self.write(|tx| enqueue(tx, &self.key, id(number), api, born)).unwrap();
-        id(number)
-    }
-
-    fn go(&self, id: JobId, step: Move) -> Result<(), QueueError> {
-        self.write(|tx| queue::transition(tx, id, &step))
-    }
-
-    fn info(&self, id: JobId) -> queue::Info {
-        self.store.read(|tx| queue::info(tx, id)).unwrap()
-    }
-
-    fn due(&self) -> Option<JobId> {
-        self.store.read(queue::next_due).unwrap()
-    }
-
-    fn rows(&self, table: &str) -> i64 {
-        let sql = format!("SELECT count(*) FROM {table}");
-        self.store.read(|tx| tx.one(&sql, [], |row| row.get(0))).map(Option::unwrap).map_err(plain).unwrap()
-    }
-}
-
-fn plain(error: StoreError) -> StoreError {
-    error
-}
-
-fn enqueue(
-    tx: &latchd::store::Transaction<'_>,
-    key: &QueueKey,
-    id: JobId,
-    api: Api,
-    born: Born,
-) -> Result<(), QueueError> {
-    let user = UserId::parse("emp-0042").unwrap();
-    let liveness: Vec<Vec<u8>> = (0..8).map(|n| vec![n; 1024]).collect();
-    let liveness: Vec<&[u8]> = liveness.iter().map(Vec::as_slice).collect();
-    let job = NewJob {
-        id,
-        attempt: Some(AttemptId([7; 16])),
-        user_id: &user,
-        product: Product::Authentication,
-        api,
-        allow_new_enroll: false,
-        details: DETAILS,
-        selfie: b"the selfie of somebody",
-        liveness: &liveness,
-        born,
-    };
-    queue::enqueue(tx, key, &job)
-}
-
-fn approved() -> Move {
-    Move::Decide(Decided { verdict: Verdict::Approved, code: "clear".into(), text: "ok".into() })
-}
-
-fn accept() -> Move {
-    Move::Accept { remote: "r-1".into() }
-}
+#[path = "support/desk.rs"]
+mod desk;
+use desk::*;
 
 #[test]
 fn a_job_is_what_was_put_in() {
@@ -496,60 +399,4 @@ fn the_hot_questions_are_answered_from_an_index() {
             .unwrap();
         assert!(plan.iter().all(|step| step.contains("INDEX jobs_")), "{sql}: {plan:?}");
     }
-}
-
-/// Figures, not a promise: `cargo test --release --test queue_survives -- --ignored --nocapture ten_thousand`.
-#[test]
-#[ignore = "prints figures; run by hand"]
-#[allow(clippy::disallowed_methods, reason = "measures real time")]
-fn ten_thousand_jobs_open_and_answer_fast() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("latchd.db");
-    let clock = Arc::new(ManualClock::new(BootTime::from_millis(1), Wall::Unknown));
-    let (store, _) = Store::open(settings(&path, clock.clone())).unwrap();
-    store
-        .write(|tx| {
-            for number in 0..10_000_u32 {
-                let mut bytes = [0; 16];
-                bytes[..4].copy_from_slice(&number.to_be_bytes());
-                enqueue(tx, &key(), JobId(bytes), Api::V3, Born::New)?;
-            }
-            Ok::<_, QueueError>(())
-        })
-        .unwrap();
-    drop(store);
-    println!("file: {} MiB", std::fs::metadata(&path).unwrap().len() >> 20);
-    let timed = |what: &str, work: &mut dyn FnMut()| {
-        let mut times: Vec<_> = (0..9)
-            .map(|_| {
-                let begin = std::time::Instant::now();
-                work();
-                begin.elapsed()
-            })
-            .collect();
-        times.sort();
-        println!("{what}: median {:?}, worst {:?}", times[4], times[8]);
-    };
-    timed("open", &mut || drop(Store::open(settings(&path, clock.clone())).unwrap()));
-    let (store, _) = Store::open(settings(&path, clock.clone())).unwrap();
-    timed("next_due", &mut || assert!(store.read(queue::next_due).unwrap().is_some()));
-    timed("next_wake", &mut || assert!(store.read(queue::next_wake).unwrap().is_some()));
-    let free = FreeSpace { bytes: 1 << 40, inodes: None };
-    let config = Queue { max_jobs: 20_000, ..Queue::default() };
-    timed("room", &mut || store.read(|tx| queue::room(tx, &config, free)).unwrap().unwrap());
-    timed("sweep", &mut || {
-        store.write(|tx| queue::sweep(tx, &Queue::default(), &Retention::default())).map(drop).unwrap();
-    });
-    timed("recover_at_start", &mut || drop(store.write(queue::recover_at_start).unwrap()));
-    let mut number = 20_000_u32;
-    timed("enqueue and commit", &mut || {
-        number += 1;
-        let mut bytes = [0; 16];
-        bytes[..4].copy_from_slice(&number.to_be_bytes());
-        store.write(|tx| enqueue(tx, &key(), JobId(bytes), Api::V3, Born::Sending)).unwrap();
-    });
-    store
-        .write(|tx| tx.execute("UPDATE jobs SET due_us = 9000000000000000", []).map_err(QueueError::from))
-        .unwrap();
-    timed("next_due, all in backoff", &mut || assert!(store.read(queue::next_due).unwrap().is_none()));
 }

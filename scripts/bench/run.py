@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|edge|start]…
+usage: run.py LATCHD PEER_PYTHON [submit|edge|start|capture]…
 """
 
 import json
@@ -17,7 +17,7 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "edge", "start"]
+parts = sys.argv[3:] or ["submit", "edge", "start", "capture"]
 
 
 def load():
@@ -277,5 +277,18 @@ def start():
                 child.wait()
 
 
+def capture():
+    image = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "fixtures", "astronaut.png")
+    rows = {}
+    for _ in range(ROUNDS):
+        out = subprocess.run([latchd, "bench", "capture", "--json", "--image", image], check=True,
+                             capture_output=True, text=True)
+        for line in out.stdout.splitlines():
+            size = json.loads(line)
+            for name, micros in size["figures"].items():
+                rows.setdefault(f"{size['width']}x{size['height']} {name[:-3]}, ms", []).append(micros / 1e3)
+    table(f"Capture, {ROUNDS} runs", list(rows.items()))
+
+
 for part in parts:
-    {"submit": submit, "edge": edge, "start": start}[part]()
+    {"submit": submit, "edge": edge, "start": start, "capture": capture}[part]()

@@ -184,6 +184,7 @@ mod tests {
         config.line_config(17).expect("the line is in the request").clone()
     }
 
+    /// door-rules 6 and 7: for every polarity and lock type.
     #[test]
     fn the_locked_value_travels_in_the_request_itself() {
         for (lock, locked) in [(LockType::FailSecure, Value::Inactive), (LockType::FailSafe, Value::Active)] {

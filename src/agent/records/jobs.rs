@@ -1,0 +1,216 @@
+//! What becomes of jobs: made durable, accepted, refused, put back, erased.
+
+use super::{event, notes, tell_if_failed};
+use crate::access::{AttemptId, JobId, Note, Product, SubmitFailure, UserId};
+use crate::agent::details;
+use crate::agent::error::AgentError;
+use crate::agent::shared::Shared;
+use crate::agent::story::Story;
+use crate::clock::Wall;
+use crate::people;
+use crate::queue::policy::{self, Answer, PauseReason};
+use crate::queue::{self, Move, SweptWhat};
+use crate::smileid::{Failure, FailureKind};
+use crate::store::Transaction;
+
+/// The job becomes durable, born `sending`, with the notes so far: the first of the three commits to the edge.
+pub fn store_job(shared: &Shared, story: &mut Story, job: JobId) -> Result<(), AgentError> {
+    let Some(capture) = story.pictures.take() else { return Err(AgentError::NeedsDaemon) };
+    let claim = &story.order.claim;
+    let list = std::mem::take(&mut story.notes);
+    let (subject, allow) = (story.subject, story.order.allow_new_enroll);
+    shared.store.write(|tx| {
+        let set = capture.set();
+        let new = NewJob {
+            job,
+            attempt: Some(claim.attempt),
+            user: &claim.user,
+            product: claim.product,
+            allow_new_enroll: allow,
+            selfie: &set.selfie.0,
+            liveness: set.liveness.iter().map(|jpeg| jpeg.0.as_slice()).collect(),
+            born: queue::Born::Sending,
+        };
+        enqueue(tx, shared, &new)?;
+        notes(tx, shared, subject, list)
+    })
+}
+
+/// A job to be made durable.
+pub struct NewJob<'a> {
+    /// Its id.
+    pub job: JobId,
+    /// The attempt at the door, if there is one.
+    pub attempt: Option<AttemptId>,
+    /// The person.
+    pub user: &'a UserId,
+    /// What is asked.
+    pub product: Product,
+    /// Replace a face the service knows.
+    pub allow_new_enroll: bool,
+    /// The selfie.
+    pub selfie: &'a [u8],
+    /// The liveness pictures.
+    pub liveness: Vec<&'a [u8]>,
+    /// Its first state.
+    pub born: queue::Born,
+}
+
+/// Writes a job with the person's details as they are now.
+pub fn enqueue(tx: &Transaction<'_>, shared: &Shared, new: &NewJob<'_>) -> Result<(), AgentError> {
+    let person = people::show(tx, &shared.keys.people, new.user)?;
+    let details = person.as_ref().and_then(details::to_bytes).ok_or(AgentError::NoConsent)?;
+    let api = match shared.config.smile.api {
+        crate::config::model::Api::V1 => queue::Api::V1,
+        crate::config::model::Api::V3 => queue::Api::V3,
+    };
+    queue::enqueue(
+        tx,
+        &shared.keys.queue,
+        &queue::NewJob {
+            id: new.job,
+            attempt: new.attempt,
+            user_id: new.user,
+            product: new.product,
+            api,
+            allow_new_enroll: new.allow_new_enroll,
+            details: &details,
+            selfie: new.selfie,
+            liveness: &new.liveness,
+            born: new.born,
+        },
+    )?;
+    Ok(())
+}
+
+/// The service took the job: its id is durable before anything follows from it (queue promise 2). A pause of the
+/// queue, if there was one, is over with it, unless an operator wanted it.
+pub fn accepted(shared: &Shared, job: JobId, remote_job: &str) -> Result<(), AgentError> {
+    shared.store.write(|tx| {
+        queue::transition(tx, job, &Move::Accept { remote: remote_job.to_owned() })?;
+        if queue::paused(tx)?.is_some_and(|pause| pause.reason != PauseReason::Operator) {
+            queue::resume(tx)?;
+            event(tx, shared, None, Some(job), None, "queue_resumed", [])?;
+            log::info!("the service takes jobs again; the queue goes on");
+        }
+        Ok(())
+    })
+}
+
+/// What a failed submission means for the attempt.
+pub fn submit_failure(failure: &Failure) -> SubmitFailure {
+    match failure.kind {
+        FailureKind::RefusedForCertain | FailureKind::TryLater => {
+            SubmitFailure::RefusedForCertain { retry_after: failure.retry_after }
+        }
+        FailureKind::PerhapsTaken | FailureKind::Malformed | FailureKind::Duplicate => {
+            SubmitFailure::PerhapsTaken
+        }
+        FailureKind::RejectedJob(_) => SubmitFailure::Rejected,
+        FailureKind::ClockUnknown => SubmitFailure::ClockUnknown,
+        kind if kind.pauses_queue() => SubmitFailure::Paused,
+        _ => SubmitFailure::PerhapsTaken,
+    }
+}
+
+/// What a failed submission means for the queue (queue promise 4).
+fn queue_answer(failure: &Failure) -> Answer {
+    match failure.kind {
+        FailureKind::RefusedForCertain | FailureKind::TryLater => {
+            Answer::RefusedForCertain { retry_after: failure.retry_after }
+        }
+        FailureKind::PerhapsTaken | FailureKind::Malformed => Answer::PerhapsTaken,
+        FailureKind::Unauthorised => Answer::Unauthorised,
+        FailureKind::Unpaid => Answer::Unpaid,
+        FailureKind::NotPermitted | FailureKind::Certificate | FailureKind::Configuration => {
+            Answer::NotPermitted
+        }
+        FailureKind::RejectedJob(crate::smileid::Reject::TooLarge) => Answer::TooLarge,
+        FailureKind::RejectedJob(_) => {
+            Answer::RejectedJob { reason: failure.code.clone().unwrap_or_else(|| failure.kind.name().into()) }
+        }
+        FailureKind::Duplicate => Answer::Duplicate,
+        FailureKind::ClockUnknown => Answer::ClockUnknown,
+    }
+}
+
+fn course(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    job: JobId,
+    answer: &Answer,
+) -> Result<policy::Course, AgentError> {
+    let mut random = [0; 8];
+    tx.random(&mut random);
+    let facts = queue::info(tx, job)?.facts();
+    Ok(policy::after_failure(answer, &facts, &shared.config.queue, u64::from_le_bytes(random)))
+}
+
+/// Moves a job whose submission failed, with what that means for the whole queue, in one commit.
+pub fn settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) {
+    let answer = queue_answer(failure);
+    let result = shared.store.write(|tx| {
+        notes(tx, shared, None, list)?;
+        let course = course(tx, shared, job, &answer)?;
+        queue::apply(tx, job, &course)?;
+        let mut fields =
+            vec![("failure", failure.kind.name().to_owned()), ("step", course.step.name().to_owned())];
+        if let Some(code) = &failure.code {
+            fields.push(("code", code.clone()));
+        }
+        event(tx, shared, None, Some(job), None, "job_failed", fields)?;
+        if let Some(reason) = course.pause {
+            event(tx, shared, None, Some(job), None, "queue_paused", [("reason", reason.name().to_owned())])?;
+            log::error!(reason = reason.name(), remedy = failure.remedy(); "the queue is paused: {failure}");
+        }
+        Ok(())
+    });
+    tell_if_failed("settle", result);
+}
+
+/// Puts a job back that was never handed to the service.
+pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
+    let result = shared.store.write(|tx| {
+        notes(tx, shared, None, list)?;
+        let course = course(tx, shared, job, &Answer::RefusedForCertain { retry_after: None })?;
+        Ok(queue::apply(tx, job, &course)?)
+    });
+    tell_if_failed("put_back", result);
+}
+
+fn hours(span: std::time::Duration) -> String {
+    (span.as_secs() / 3600).to_string()
+}
+
+/// Jobs that waited for the clock go on once it is known (queue promise 7); whether there were any.
+pub fn release_clock_held(shared: &Shared) -> bool {
+    if shared.clock.wall() == Wall::Unknown {
+        return false;
+    }
+    match shared.store.read(queue::has_clock_held) {
+        Ok(true) => {}
+        _ => return false,
+    }
+    let result = shared.store.write(|tx| {
+        let count = queue::release_clock_held(tx)?;
+        event(tx, shared, None, None, None, "clock_known", [("jobs", count.to_string())])
+    });
+    let released = result.is_ok();
+    tell_if_failed("release_clock_held", result);
+    released
+}
+
+/// Erases what has had its time (queue promises 6 and 10).
+pub fn sweep(shared: &Shared) {
+    let result = shared.store.write(|tx| {
+        for swept in queue::sweep(tx, &shared.config.queue, &shared.config.retention)? {
+            let kind = match swept.what {
+                SweptWhat::Expired => "job_expired",
+                SweptWhat::ImagesErased => "job_erased",
+            };
+            event(tx, shared, None, Some(swept.id), None, kind, [("hours", hours(swept.age))])?;
+        }
+        Ok(())
+    });
+    tell_if_failed("sweep", result);
+}

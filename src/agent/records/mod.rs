@@ -1,0 +1,136 @@
+//! What one commit holds: the statements of several rooms put together, so that they become durable together or
+//! not at all. No decision is taken here.
+
+mod jobs;
+mod start;
+mod verdicts;
+
+pub use jobs::{
+    NewJob, accepted, enqueue, put_back, release_clock_held, settle, store_job, submit_failure, sweep,
+};
+pub use start::{database_replaced, effective, open_alarm, recover};
+pub use verdicts::{decision_of, drained_verdict, verdict};
+
+use super::error::AgentError;
+use super::shared::Shared;
+use crate::access::{AttemptId, Claim, JobId, Note, Standing};
+use crate::audit::{self, Event, Unlock};
+use crate::people::{self, Subject};
+use crate::queue;
+use crate::store::{Pseudonym, StoreError, Transaction};
+use std::collections::BTreeMap;
+
+type Fields = Vec<(&'static str, String)>;
+
+/// Appends one event within a transaction.
+pub fn event(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    attempt: Option<AttemptId>,
+    job: Option<JobId>,
+    subject: Option<Pseudonym>,
+    kind: &'static str,
+    fields: impl IntoIterator<Item = (&'static str, String)>,
+) -> Result<(), AgentError> {
+    let mut fields: BTreeMap<_, _> = fields.into_iter().collect();
+    if shared.config.door.sandbox_unlock == crate::config::model::SandboxUnlock::Commissioning {
+        // door-rules 4: every row of a door that a sandbox may open says so.
+        fields.insert("sandbox_unlock", "commissioning".into());
+    }
+    let event = Event { kind, door: &shared.config.door.name, attempt, job, subject, fields };
+    audit::append(tx, &shared.keys.audit, &event)?;
+    Ok(())
+}
+
+fn notes(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    subject: Option<Pseudonym>,
+    notes: Vec<Note>,
+) -> Result<(), AgentError> {
+    for note in notes {
+        event(tx, shared, Some(note.attempt), None, subject, note.kind, note.fields)?;
+    }
+    Ok(())
+}
+
+fn tell_if_failed(what: &'static str, result: Result<(), AgentError>) {
+    let Err(error) = result else { return };
+    log::error!(what = what; "could not be written: {error}");
+    if let AgentError::Store(StoreError::Corrupt { .. }) = error {
+        // The next start checks the whole file and sets it aside; going on would lose what is written from here on.
+        log::error!("the database is damaged: the daemon ends, so that its next start sets the file aside");
+        log::logger().flush();
+        std::process::exit(1);
+    }
+}
+
+/// Appends one event in a commit of its own. What cannot be written is in the journal at least.
+pub fn append(
+    shared: &Shared,
+    attempt: Option<AttemptId>,
+    job: Option<JobId>,
+    kind: &'static str,
+    fields: Fields,
+) {
+    let result = shared.store.write(|tx| match (kind, attempt) {
+        ("unlock_done", Some(attempt)) => {
+            let fields = fields.into_iter().collect();
+            let unlock = Unlock { door: &shared.config.door.name, attempt, job, subject: None, fields };
+            audit::unlock_done(tx, &shared.keys.audit, &unlock)?;
+            Ok(())
+        }
+        _ => event(tx, shared, attempt, job, None, kind, fields),
+    });
+    tell_if_failed(kind, result);
+}
+
+/// Appends the notes of an attempt.
+pub fn append_notes(shared: &Shared, subject: Option<Pseudonym>, list: Vec<Note>) {
+    if !list.is_empty() {
+        tell_if_failed("notes", shared.store.write(|tx| notes(tx, shared, subject, list)));
+    }
+}
+
+/// What the list says of a claim.
+pub fn standing(shared: &Shared, claim: &Claim) -> Result<Standing, AgentError> {
+    shared.store.read(|tx| {
+        let person = people::standing(tx, &claim.user)?;
+        let reader = people::lockout(tx, Subject::Reader(&claim.reader))?;
+        Ok(Standing {
+            listed: person.listed,
+            may_open: person.may_open,
+            consent: person.consent.is_some(),
+            user_locked_out: person.locked_out,
+            reader_locked_out: reader,
+        })
+    })
+}
+
+fn free_space(shared: &Shared) -> queue::FreeSpace {
+    match rustix::fs::statvfs(&shared.config.device.state_dir) {
+        Ok(stat) => queue::FreeSpace {
+            bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            // File systems without a table of inodes say 0 of 0.
+            inodes: (stat.f_files != 0).then_some(stat.f_favail),
+        },
+        // Unknown counts as full: nothing may be lost for want of an answer.
+        Err(_) => queue::FreeSpace { bytes: 0, inodes: Some(0) },
+    }
+}
+
+/// Whether the queue takes another job (queue promise 5).
+pub fn queue_has_room(shared: &Shared) -> bool {
+    let free = free_space(shared);
+    match shared.store.read(|tx| queue::room(tx, &shared.config.queue, free)) {
+        Ok(Ok(())) => true,
+        Ok(Err(full)) => {
+            log::warn!(remedy = full.remedy(); "no new capture: {full}");
+            false
+        }
+        Err(error) => {
+            log::error!("no new capture, the queue cannot be read: {error}");
+            false
+        }
+    }
+}

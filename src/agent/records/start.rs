@@ -1,0 +1,69 @@
+//! The first rows of a run: what was found, what applies, what was interrupted.
+
+use super::{Fields, event};
+use crate::agent::error::AgentError;
+use crate::agent::lockout_rule;
+use crate::agent::shared::{DatabaseAlarm, Shared};
+use crate::audit;
+use crate::people;
+use crate::queue;
+
+/// At start: open intents become `unlock_interrupted`, jobs found in `sending` become unknown outcomes.
+pub fn recover(shared: &Shared) -> Result<(), AgentError> {
+    let (open, unknown) = shared.store.write(|tx| {
+        people::recover_at_start(tx)?;
+        let unknown = queue::recover_at_start(tx)?;
+        for job in queue::resolve_unknown(tx, &shared.config.queue)? {
+            event(tx, shared, None, Some(job), None, "job_resubmitted", [])?;
+        }
+        let open = audit::interrupt_open(tx, &shared.keys.audit)?;
+        Ok::<_, AgentError>((open.len(), unknown.unknown.len()))
+    })?;
+    if open > 0 {
+        log::warn!(count = open; "the door was being opened when the daemon ended; nothing is resumed");
+    }
+    if unknown > 0 {
+        log::warn!(count = unknown; "jobs were being sent when the daemon ended; their outcome is unknown");
+    }
+    Ok(())
+}
+
+/// door-rules 14: the values that this run goes by.
+pub fn effective(shared: &Shared) -> Result<(), AgentError> {
+    let door = &shared.config.door;
+    let fields: Fields = vec![
+        ("version", env!("CARGO_PKG_VERSION").to_owned()),
+        ("window_ms", door.window_ms.to_string()),
+        ("unlock_ms", door.unlock_ms.to_string()),
+        ("who", format!("{:?}", door.who)),
+        ("api", format!("{:?}", shared.config.smile.api)),
+        ("environment", format!("{:?}", shared.config.smile.environment)),
+        ("luminance_min", shared.config.capture.luminance_min.to_string()),
+        ("sharpness_min", shared.config.capture.sharpness_min.to_string()),
+        ("liveness_count", shared.config.capture.liveness_count.to_string()),
+        ("lockout", format!("{:?}", lockout_rule(&shared.config))),
+        ("guard_effective", crate::guard::Effective::of(&shared.guard).to_string()),
+    ];
+    for (key, value) in &fields {
+        log::info!(value = value.as_str(); "effective {key}");
+    }
+    shared.store.write(|tx| event(tx, shared, None, None, None, "started", fields))
+}
+
+/// The first event of a fresh database that took a damaged one's place.
+pub fn database_replaced(shared: &Shared, moved_to: &str, sha256: &str) -> Result<(), AgentError> {
+    let fields = [("moved_to", moved_to.to_owned()), ("sha256", sha256.to_owned())];
+    shared.store.write(|tx| event(tx, shared, None, None, None, "database_replaced", fields))
+}
+
+/// The alarm of a replaced database that nobody acknowledged yet: it is the first event, and survives restarts.
+pub fn open_alarm(shared: &Shared) -> Result<Option<DatabaseAlarm>, AgentError> {
+    shared.store.read(|tx| {
+        let Some(first) = audit::list(tx, 0, 1)?.into_iter().next() else { return Ok(None) };
+        if first.kind != "database_replaced" || audit::has_kind(tx, "database_acknowledged")? {
+            return Ok(None);
+        }
+        let field = |key: &str| first.fields.get(key).cloned().unwrap_or_default();
+        Ok(Some(DatabaseAlarm { moved_to: field("moved_to"), sha256: field("sha256") }))
+    })
+}

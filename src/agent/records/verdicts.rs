@@ -1,0 +1,118 @@
+//! What the service's word leads to, in one commit each.
+
+use super::{event, notes};
+use crate::access::{AttemptId, Claim, Decision, JobId, Report};
+use crate::agent::error::AgentError;
+use crate::agent::lockout_rule;
+use crate::agent::shared::Shared;
+use crate::agent::story::Story;
+use crate::audit::{self, Unlock};
+use crate::people::{self, Subject};
+use crate::queue::{self, Decided, HeldReason, Move};
+use crate::store::{Pseudonym, Transaction};
+use std::collections::BTreeMap;
+
+fn verdict_move(decision: Decision, report: &Report) -> Move {
+    match decision {
+        Decision::Hold | Decision::Mismatch => Move::Hold(HeldReason::Attention),
+        _ => Move::Decide(Decided {
+            verdict: report.verdict,
+            code: report.code.clone(),
+            text: report.text.clone(),
+        }),
+    }
+}
+
+/// The verdict becomes durable; with `intent` the intent to unlock shares the commit (door-rules 9), and a denial
+/// brings its count and its lock-out (door-rules 13).
+pub fn verdict(
+    shared: &Shared,
+    story: Option<&mut Story>,
+    attempt: AttemptId,
+    job: JobId,
+    report: &Report,
+    decision: Option<Decision>,
+    intent: bool,
+) -> Result<(), AgentError> {
+    let (subject, claim, list) = match story {
+        Some(story) => (story.subject, Some(story.order.claim.clone()), std::mem::take(&mut story.notes)),
+        None => (None, None, vec![]),
+    };
+    shared.store.write(|tx| {
+        notes(tx, shared, subject, list)?;
+        let row = queue::info(tx, job)?;
+        let decision = decision.unwrap_or_else(|| decision_of(&row, report));
+        queue::transition(tx, job, &verdict_move(decision, report))?;
+        if let Some(claim) = &claim {
+            let fields = [("decision", decision.name().to_owned()), ("code", report.code.clone())];
+            event(tx, shared, Some(attempt), Some(job), subject, "verdict", fields)?;
+            if let Decision::Deny { .. } = decision {
+                count_denial(tx, shared, claim, subject)?;
+            }
+        }
+        if intent {
+            let unlock = Unlock {
+                door: &shared.config.door.name,
+                attempt,
+                job: Some(job),
+                subject,
+                fields: BTreeMap::new(),
+            };
+            audit::unlock_intent(tx, &shared.keys.audit, &unlock)?;
+        }
+        Ok(())
+    })
+}
+
+/// What a report means for a job that nobody waits for.
+pub fn decision_of(row: &queue::Info, report: &Report) -> Decision {
+    crate::access::decide(
+        crate::access::Expected {
+            product: row.product,
+            user: &row.user_id,
+            remote_job: row.remote.as_deref().unwrap_or(""),
+        },
+        report,
+    )
+}
+
+fn count_denial(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    claim: &Claim,
+    subject: Option<Pseudonym>,
+) -> Result<(), AgentError> {
+    let rule = lockout_rule(&shared.config);
+    for (who, name) in [(Subject::User(&claim.user), "user"), (Subject::Reader(&claim.reader), "reader")] {
+        people::record_denial(tx, who)?;
+        let count = people::denials_since(tx, who, rule.within)?;
+        if let Some(lasts) = rule.after_denial(count) {
+            people::set_lockout(tx, who, lasts)?;
+            let fields = [
+                ("who", name.to_owned()),
+                ("denials", count.to_string()),
+                ("seconds", lasts.as_secs().to_string()),
+            ];
+            event(tx, shared, Some(claim.attempt), None, subject, "locked_out", fields)?;
+            log::warn!(attempt:% = claim.attempt, who = name; "locked out after repeated denials");
+        }
+    }
+    Ok(())
+}
+
+/// The verdict of a job from the queue: recorded, and nothing else (door-rules 2). There is no path from here to
+/// the guard.
+pub fn drained_verdict(shared: &Shared, job: JobId, report: &Report) -> Result<(), AgentError> {
+    shared.store.write(|tx| {
+        let row = queue::info(tx, job)?;
+        let decision = decision_of(&row, report);
+        queue::transition(tx, job, &verdict_move(decision, report))?;
+        let subject = people::pseudonym(tx, &row.user_id)?;
+        let fields = [
+            ("verdict", report.verdict.name().to_owned()),
+            ("decision", decision.name().to_owned()),
+            ("code", report.code.clone()),
+        ];
+        event(tx, shared, row.attempt, Some(job), subject, "late_verdict", fields)
+    })
+}

@@ -1,0 +1,152 @@
+//! `latchd bench`: measurements of this machine. docs/benchmarks.md says what is compared with what.
+
+mod capture;
+mod edge;
+
+use super::{Failure, output};
+use crate::agent::bulk::Bulk;
+use crate::clock::{SystemClock, SystemRandom};
+use crate::smileid::bench as submit;
+use serde_json::{Value, json};
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Measurements of this machine.
+#[derive(Debug, clap::Args)]
+pub struct BenchArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, clap::Subcommand)]
+enum What {
+    /// What a frame costs: conversion, gate, encoding.
+    Capture {
+        /// A photograph.
+        #[arg(long, value_name = "FILE")]
+        image: PathBuf,
+    },
+    /// The protocol client alone: N authentications, one after another over one connection.
+    Submit {
+        /// The server, such as `latchd sandbox` prints it.
+        #[arg(long)]
+        url: String,
+        /// Its certificate authority. Needed: a benchmark must not reach the real service.
+        #[arg(long, value_name = "FILE")]
+        ca: PathBuf,
+        /// Directory with selfie.jpg and liveness_0.jpg to liveness_7.jpg.
+        #[arg(long, value_name = "DIR")]
+        images: PathBuf,
+        /// How many jobs.
+        #[arg(long, default_value_t = 50)]
+        jobs: u32,
+        /// The partner id.
+        #[arg(long)]
+        partner_id: String,
+        /// The API key of the stand-in.
+        #[arg(long)]
+        api_key: String,
+    },
+    /// Fills the queue of a configuration with jobs of small pictures, in bulk, and reports the time of a commit.
+    /// Only into a database without jobs: it is for measuring the start with a full queue.
+    Queue {
+        /// The configuration.
+        #[arg(long, value_name = "FILE")]
+        config: PathBuf,
+        /// How many jobs.
+        #[arg(long, default_value_t = 10_000)]
+        jobs: u32,
+    },
+    /// From the grant to the edge of a recording line, and from a durable intent to the edge, with the real guard.
+    Edge {
+        /// How many grants.
+        #[arg(long, default_value_t = 1000)]
+        grants: u32,
+        /// Directory for the line and the database; on the disk that is measured.
+        #[arg(long, value_name = "DIR")]
+        directory: Option<PathBuf>,
+    },
+}
+
+/// Runs `latchd bench`.
+pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> {
+    match args.what {
+        What::Submit { url, ca, images, jobs, partner_id, api_key } => {
+            let plan = submit::Plan { url, ca, images, jobs, partner_id, api_key: api_key.into() };
+            let cpu = cpu_micros();
+            let figures = submit::run(&plan, Arc::new(SystemClock::new()), Arc::new(SystemRandom))
+                .map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
+            let cpu = (cpu_micros() - cpu) / u64::from(figures.jobs.max(1));
+            let usage = peak_memory();
+            print(
+                format,
+                json!({
+                    "jobs": figures.jobs, "picture_bytes": figures.picture_bytes, "warm_us": figures.warm_us,
+                    "wall_us_median": figures.median_us(), "wall_us": figures.wall_us,
+                    "cpu_us_per_job": cpu, "peak_rss_kib": usage,
+                }),
+                &format!(
+                    "{} jobs, {} bytes of pictures each: median {} us, token and connection {} us",
+                    figures.jobs,
+                    figures.picture_bytes,
+                    figures.median_us(),
+                    figures.warm_us
+                ),
+            );
+        }
+        What::Capture { image } => capture::run(format, &image)?,
+        What::Edge { grants, directory } => edge::run(format, grants, directory)?,
+        What::Queue { config, jobs } => fill_queue(format, &config, jobs)?,
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Jobs in one commit of the bulk.
+const BULK: u32 = 500;
+/// Bytes of each picture of the bulk.
+const PICTURE: usize = 1024;
+
+fn fill_queue(format: output::Format, config: &Path, jobs: u32) -> anyhow::Result<()> {
+    let session = super::session::Session::open(config)?;
+    let bulk = Bulk {
+        jobs,
+        in_a_commit: BULK,
+        // A daemon that starts finds them waiting.
+        held_back: Duration::from_secs(3600),
+        picture: &[0x5a; PICTURE],
+    };
+    let taken = crate::agent::bulk::fill(&session.config, bulk).map_err(|error| Failure {
+        cause: error.to_string(),
+        remedy: error.remedy(),
+        exit: error.exit_code(),
+    })?;
+    let per_job = taken.as_micros() / u128::from(jobs.max(1));
+    print(
+        format,
+        json!({"jobs": jobs, "us_per_job": u64::try_from(per_job).ok()}),
+        &format!("{jobs} jobs queued, {per_job} us a job in commits of {BULK}"),
+    );
+    Ok(())
+}
+
+/// Processor time of this process so far, in microseconds: client, token and connection included.
+fn cpu_micros() -> u64 {
+    let used = rustix::time::clock_gettime(rustix::time::ClockId::ProcessCPUTime);
+    u64::try_from(used.tv_sec * 1_000_000 + used.tv_nsec / 1000).unwrap_or(0)
+}
+
+/// Peak resident memory of this process in KiB, from the kernel.
+fn peak_memory() -> Option<u64> {
+    let status = std::fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
+}
+
+fn print(format: output::Format, object: Value, text: &str) {
+    match format {
+        output::Format::Json => output::line(&object.to_string()),
+        output::Format::Human => output::line(text),
+    }
+}
