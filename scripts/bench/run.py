@@ -1,12 +1,14 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|edge|start|capture]…
+usage: run.py LATCHD PEER_PYTHON [submit|edge|path|start|capture]…
 """
 
 import json
 import os
+import shutil
 import signal
 import socket
+import sqlite3
 import ssl
 import statistics
 import subprocess
@@ -17,7 +19,7 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "edge", "start", "capture"]
+parts = sys.argv[3:] or ["submit", "edge", "path", "start", "capture"]
 
 
 def load():
@@ -211,47 +213,60 @@ def children(pid):
     return [int(child) for child in open(f"/proc/{pid}/task/{pid}/children").read().split()]
 
 
+def make_site(directory, url):
+    """The demo's configuration and a guard on a recording line."""
+    template = open(os.path.join(os.path.dirname(os.path.dirname(HERE)), "config", "demo.toml")).read()
+    write(directory, "api-key", "bench-key")
+    config = (template.replace("@DIR@", directory).replace("@BASE_URL@", url).replace("@WINDOW_MS@", "8000")
+              .replace("@UNLOCK_MS@", "100").replace("@LIVENESS@", "6"))
+    config = write(directory, "latchd.toml", config)
+    write(directory, "guard.toml",
+          f'lock = "fail-secure"\n\n[line]\nkind = "recording"\nfile = "{directory}/line.edges"\n')
+    guard = subprocess.Popen([latchd + "-guard", "--config", f"{directory}/guard.toml", "--socket",
+                              f"{directory}/guard.sock"], stderr=subprocess.DEVNULL)
+    return config, guard
+
+
+def run_daemon(directory, config):
+    """Starts the daemon; gives it and the milliseconds until it said READY."""
+    path = os.path.join(directory, "notify")
+    notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    if os.path.exists(path):
+        os.unlink(path)
+    notify.bind(path)
+    notify.settimeout(10)
+    begin = time.perf_counter()
+    daemon = subprocess.Popen([latchd, "run", "--config", config], env=dict(os.environ, NOTIFY_SOCKET=path),
+                              stderr=subprocess.DEVNULL)
+    while "READY=1" not in notify.recv(4096).decode().split("\n"):
+        pass
+    return daemon, (time.perf_counter() - begin) * 1e3
+
+
+def end(*children):
+    for child in children:
+        child.send_signal(signal.SIGTERM)
+        child.wait()
+
+
 def start():
-    here = os.path.dirname(HERE)
-    template = open(os.path.join(os.path.dirname(here), "config", "demo.toml")).read()
     with tempfile.TemporaryDirectory() as directory:
         sandbox, url, _ = start_sandbox(directory, "bench-key")
-        write(directory, "api-key", "bench-key")
-        write(directory, "photograph.png", "")
-        config = (template.replace("@DIR@", directory).replace("@BASE_URL@", url).replace("@WINDOW_MS@", "4000")
-                  .replace("@UNLOCK_MS@", "1500").replace("@LIVENESS@", "8"))
-        config = write(directory, "latchd.toml", config)
-        write(directory, "guard.toml",
-              f'lock = "fail-secure"\n\n[line]\nkind = "recording"\nfile = "{directory}/line.edges"\n')
-        guard = subprocess.Popen([latchd + "-guard", "--config", f"{directory}/guard.toml", "--socket",
-                                  f"{directory}/guard.sock"], stderr=subprocess.DEVNULL)
-        notify = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        notify.bind(os.path.join(directory, "notify"))
-        notify.settimeout(10)
+        config, guard = make_site(directory, url)
+        rows = []
 
-        def run_daemon():
-            environment = dict(os.environ, NOTIFY_SOCKET=os.path.join(directory, "notify"))
-            begin = time.perf_counter()
-            daemon = subprocess.Popen([latchd, "run", "--config", config], env=environment,
-                                      stderr=subprocess.DEVNULL)
-            while "READY=1" not in notify.recv(4096).decode().split("\n"):
-                pass
-            return daemon, (time.perf_counter() - begin) * 1e3
-
-        def stop(daemon):
-            daemon.send_signal(signal.SIGTERM)
-            daemon.wait()
+        def ready(name):
+            values = []
+            for _ in range(ROUNDS):
+                daemon, ms = run_daemon(directory, config)
+                values.append(ms)
+                end(daemon)
+            rows.append((name, values))
 
         try:
-            rows = []
-            ready = []
-            for _ in range(ROUNDS):
-                daemon, ms = run_daemon()
-                ready.append(ms)
-                stop(daemon)
-            rows.append(("ready with an empty queue, ms", ready))
-            daemon, _ = run_daemon()
-            # Past the start's own work, then a span that the idle time limit of a board would be made of.
+            ready("ready with an empty queue, ms")
+            daemon, _ = run_daemon(directory, config)
+            # Past the start's own work, then a span that is long beside the heartbeat's 2 s.
             time.sleep(5)
             pids = {"latchd": daemon.pid, "guard's parent": guard.pid, "guard": children(guard.pid)[0]}
             before = {name: switches(pid) for name, pid in pids.items()}
@@ -259,22 +274,67 @@ def start():
             for name, pid in pids.items():
                 rows.append((f"{name}: idle wake-ups a second", [(switches(pid) - before[name]) / 20]))
                 rows.append((f"{name}: idle memory, MiB", [memory(pid)]))
-            stop(daemon)
-            sandbox.terminate()
-            sandbox.wait()
+            end(daemon)
             subprocess.run([latchd, "bench", "queue", "--config", config, "--jobs", "10000"], check=True,
                            stdout=subprocess.DEVNULL)
-            ready = []
-            for _ in range(ROUNDS):
-                daemon, ms = run_daemon()
-                ready.append(ms)
-                stop(daemon)
-            rows.append(("ready with 10,000 queued jobs, ms", ready))
+            ready("ready with 10,000 queued jobs, ms")
             table("Start and idle", rows)
         finally:
-            for child in (sandbox, guard):
-                child.terminate()
-                child.wait()
+            end(sandbox, guard)
+
+
+# ---------------------------------------------------------------------- the whole path
+
+PERSON = {"user_id": "bench", "may_open": True, "given_names": "Amina Fatou", "last_name": "Clearwater",
+          "email": "amina.clearwater@example.com", "consent_granted_at": "2026-01-02T03:04:05Z",
+          "consent_language": "EN", "consent_policy_url": "https://example.com/privacy"}
+STEPS = [("burst: claim to the last picture", None, "captured_us"),
+         ("encode the last picture, hand over", "captured_us", "encoded_us"),
+         ("commit 1: job and pictures, sealed", "encoded_us", "stored_us"),
+         ("submit, acceptance parsed", "stored_us", "accepted_us"),
+         ("commit 2: acceptance; first status call", "accepted_us", "verdict_us"),
+         ("commit 3: verdict and intent", "verdict_us", "intended_us"),
+         ("grant to edge", "granted_us", "edge_us"),
+         ("verdict received to edge", "verdict_us", "edge_us"),
+         ("claim to edge", None, "edge_us")]
+
+
+def path():
+    image = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "fixtures", "astronaut.png")
+    with tempfile.TemporaryDirectory() as directory:
+        sandbox, url, _ = start_sandbox(directory, "bench-key")
+        config, guard = make_site(directory, url)
+        shutil.copy(image, os.path.join(directory, "photograph.png"))
+        people = write(directory, "people.json", json.dumps([PERSON]))
+        subprocess.run([latchd, "people", "import", people, "--config", config], check=True,
+                       stdout=subprocess.DEVNULL)
+        daemon, _ = run_daemon(directory, config)
+        bare = sqlite3.connect(os.path.join(directory, "bare.db"), isolation_level=None)
+        bare.execute("PRAGMA journal_mode=WAL")
+        bare.execute("PRAGMA synchronous=FULL")
+        bare.execute("CREATE TABLE row (id INTEGER PRIMARY KEY, text TEXT)")
+        rows = {name: [] for name, _, _ in STEPS}
+        rows["one bare durable SQLite commit"] = []
+        commits = set()
+        try:
+            for _ in range(ROUNDS * 4):
+                begin = time.perf_counter()
+                bare.execute("INSERT INTO row (text) VALUES ('a row of the size of an event: some hundred bytes')")
+                rows["one bare durable SQLite commit"].append((time.perf_counter() - begin) * 1e3)
+                out = subprocess.run([latchd, "authenticate", "--user-id", "bench", "--json", "--config", config],
+                                     check=True, capture_output=True, text=True)
+                done = json.loads(out.stdout.splitlines()[-1])
+                assert done["outcome"] == "granted", done
+                commits.add(done["commits_to_edge"])
+                times = done["times"]
+                # The end of this pulse is a commit too, and must not be counted with the next attempt's.
+                time.sleep(0.5)
+                for name, since, until in STEPS:
+                    rows[name].append((times[until] - (times[since] if since else 0)) / 1e3)
+            table(f"The whole path, {ROUNDS * 4} attempts, ms", list(rows.items()))
+            print(f"  durable commits from claim to edge: {sorted(commits)}")
+        finally:
+            end(daemon, sandbox, guard)
 
 
 def capture():
@@ -291,4 +351,4 @@ def capture():
 
 
 for part in parts:
-    {"submit": submit, "edge": edge, "start": start, "capture": capture}[part]()
+    {"submit": submit, "edge": edge, "path": path, "start": start, "capture": capture}[part]()
