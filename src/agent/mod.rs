@@ -54,6 +54,8 @@ use std::time::Duration;
 
 /// Messages that may wait for the director. The camera's progress is dropped when it is full; everybody else waits.
 const MESSAGES: usize = 64;
+/// Whose members may act on the operator socket of the service.
+const OPERATORS: &str = "latchd-operator";
 /// How long somebody who enrols waits for the verdict.
 const ENROLMENT_WAIT: Duration = Duration::from_secs(30);
 
@@ -99,13 +101,14 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     let (read_path, operator_path) = server::socket_paths(&config.device.run_dir);
     std::fs::create_dir_all(&config.device.run_dir)
         .map_err(|source| ControlError::Io { path: config.device.run_dir.display().to_string(), source })?;
-    let mode = if sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some() {
-        0o660
-    } else {
-        0o600
-    };
+    // As a service the file modes say who may ask and who may act; elsewhere only this user may do either.
+    let service = sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some();
+    let mode = if service { 0o660 } else { 0o600 };
     let readers = server::bind(&read_path, mode)?;
     let operators = server::bind(&operator_path, mode)?;
+    if service && let Err(error) = server::give_to_group(&operator_path, OPERATORS) {
+        log::warn!("operators must use sudo: {error}");
+    }
 
     let (messages, inbox) = bounded(MESSAGES);
     // One order each may wait; the director never blocks on its workers.

@@ -127,7 +127,40 @@ fn converse(stream: UnixStream, may_act: bool, handler: &dyn Handler) {
     drop(answer.send(&reply));
 }
 
+/// Gives the socket at `path` to `group`, so that its members may connect.
+///
+/// # Errors
+/// There is no such group, or this process is not a member of it.
+pub fn give_to_group(path: &Path, group: &str) -> Result<(), ControlError> {
+    let groups = std::fs::read_to_string("/etc/group").map_err(|error| ControlError::io(path, error))?;
+    let missing = || std::io::Error::other(format!("there is no group {group}"));
+    let id = group_id(&groups, group).ok_or_else(|| ControlError::io(path, missing()))?;
+    std::os::unix::fs::chown(path, None, Some(id)).map_err(|error| ControlError::io(path, error))
+}
+
+/// The id of `name` in the text of /etc/group.
+fn group_id(groups: &str, name: &str) -> Option<u32> {
+    groups.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| fields.nth(1)?.parse().ok()).flatten()
+    })
+}
+
 /// The two sockets of a run directory.
 pub fn socket_paths(run_dir: &Path) -> (PathBuf, PathBuf) {
     (run_dir.join("read.sock"), run_dir.join("operator.sock"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::group_id;
+
+    #[test]
+    fn a_group_is_found_by_its_whole_name() {
+        let groups = "root:x:0:\nlatchd:x:990:\nlatchd-operator:x:991:ada\nbroken\n";
+        assert_eq!(group_id(groups, "latchd-operator"), Some(991));
+        assert_eq!(group_id(groups, "latchd"), Some(990));
+        assert_eq!(group_id(groups, "latch"), None);
+        assert_eq!(group_id(groups, "broken"), None);
+    }
 }
