@@ -58,7 +58,7 @@ fn a_wrong_content_type_is_an_unknown_outcome() {
 #[test]
 fn missing_fields_are_an_unknown_outcome() {
     with_fault(
-        &format!("{ENTRY}kind = \"remove-fields\"\nremove = [\"job_id\"]"),
+        &format!("{ENTRY}kind = \"missing-fields\"\nremove = [\"job_id\"]"),
         5,
         "unknown_outcome",
         "unknown_outcome",
