@@ -19,6 +19,8 @@ const LIMIT: Duration = Duration::from_secs(300);
 /// Longest sleep: a deadline that was computed wrongly costs minutes, not days.
 const NAP: Duration = Duration::from_secs(600);
 
+/// How often the service may say that it does not know a job that it took: with the backoff some hours.
+const NOT_FOUND_TRIES: u32 = 12;
 /// Shortest sleep: a job that is due but cannot be moved must not spin.
 const BREATH: Duration = Duration::from_millis(20);
 
@@ -124,7 +126,8 @@ fn poll(shared: &Shared, job: JobId) {
     let Some(handle) = handle(shared, job) else { return };
     let result = match shared.client.status(&handle) {
         Ok(Status::Final(report)) => records::drained_verdict(shared, job, &report),
-        Ok(Status::Pending | Status::NotFound) => postpone(shared, job),
+        Ok(Status::Pending) => postpone(shared, job),
+        Ok(Status::NotFound) => not_found(shared, job),
         Err(failure) => {
             log::debug!(job:% = job, failure = failure.kind.name(); "no status: {failure}");
             postpone(shared, job)
@@ -140,6 +143,17 @@ fn postpone(shared: &Shared, job: JobId) -> Result<(), AgentError> {
         queue::back_off(tx, job, &shared.config.queue)?;
         Ok(())
     })
+}
+
+/// The service does not know a job that it took. That happens right after the acceptance; when it stays so, the job
+/// must not be polled for ever.
+fn not_found(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    let tries = shared.store.read(|tx| queue::info(tx, job))?.tries;
+    if tries < NOT_FOUND_TRIES {
+        return postpone(shared, job);
+    }
+    log::error!(job:% = job; "the service does not know a job that it took");
+    records::dead_letter(shared, job, "the service does not know it")
 }
 
 /// v1: what became of a job whose answer was lost (queue promise 2).

@@ -168,6 +168,14 @@ pub fn settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) {
     tell_if_failed("settle", result);
 }
 
+/// Gives a job up that will never be decided.
+pub fn dead_letter(shared: &Shared, job: JobId, reason: &str) -> Result<(), AgentError> {
+    shared.store.write(|tx| {
+        queue::transition(tx, job, &Move::DeadLetter { reason: reason.to_owned() })?;
+        event(tx, shared, None, Some(job), None, "job_failed", [("failure", reason.to_owned())])
+    })
+}
+
 /// Puts a job back that was never handed to the service.
 pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
     let result = shared.store.write(|tx| {
