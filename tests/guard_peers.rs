@@ -14,10 +14,11 @@ mod support;
 
 use latchd::guard::codec::{FRAME_LEN, encode_request};
 use latchd::guard::recording::Level;
-use latchd::guard::{Refusal, Report, Request};
+use latchd::guard::{LineState, Refusal, Report, Request};
 use rustix::net::{SendFlags, send};
 use rustix::process::Signal;
 use std::os::unix::net::UnixDatagram;
+use std::path::PathBuf;
 use std::process::Child;
 use support::{Place, RawPeer, attempt, listening, signal};
 
@@ -34,6 +35,34 @@ impl Drop for Served {
     fn drop(&mut self) {
         self.0.kill().ok();
         self.0.wait().ok();
+    }
+}
+
+/// The socket on which systemd hears of a service.
+struct Systemd {
+    socket: UnixDatagram,
+    path: PathBuf,
+}
+
+impl Systemd {
+    fn new(place: &Place) -> Self {
+        let path = place.dir.path().join("notify");
+        let socket = UnixDatagram::bind(&path).unwrap();
+        socket.set_read_timeout(Some(support::PATIENCE)).unwrap();
+        Self { socket, path }
+    }
+
+    /// A guard of a unit with `WatchdogSec=30s`.
+    fn start(&self, place: &Place) -> Served {
+        let mut command = place.command();
+        command.env("NOTIFY_SOCKET", &self.path).env("WATCHDOG_USEC", "30000000");
+        Served(command.stdin(listening(&place.socket())).spawn().unwrap())
+    }
+
+    fn heard(&self) -> String {
+        let mut buffer = [0; 256];
+        let length = self.socket.recv(&mut buffer).unwrap();
+        String::from_utf8_lossy(&buffer[..length]).into_owned()
     }
 }
 
@@ -155,37 +184,41 @@ fn a_peer_that_floods_cannot_hold_the_door_open() {
 #[test]
 fn systemd_is_told_ready_once_locked_and_watches_each_pulse_closely() {
     let place = Place::new("");
-    let notify = place.dir.path().join("notify");
-    let systemd = UnixDatagram::bind(&notify).unwrap();
-    systemd.set_read_timeout(Some(support::PATIENCE)).unwrap();
-    let mut buffer = [0; 256];
-    let mut heard = || {
-        let length = systemd.recv(&mut buffer).unwrap();
-        String::from_utf8_lossy(&buffer[..length]).into_owned()
-    };
-    let mut command = place.command();
-    command.env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "30000000");
-    let guard = Served(command.stdin(listening(&place.socket())).spawn().unwrap());
-    assert!(heard().starts_with("READY=1"));
+    let systemd = Systemd::new(&place);
+    let guard = systemd.start(&place);
+    assert_eq!(systemd.heard(), "READY=1\nSTATUS=line held, locked");
     let peer = RawPeer::connect(&place.socket());
     peer.greet();
     peer.unlock(1, 10_000);
-    assert_eq!(heard(), "WATCHDOG=1\nWATCHDOG_USEC=150000");
-    assert_eq!(heard(), "WATCHDOG=1");
+    assert_eq!(systemd.heard(), "WATCHDOG=1\nWATCHDOG_USEC=150000");
+    assert_eq!(systemd.heard(), "WATCHDOG=1");
     signal(guard.0.id(), Signal::TERM);
-    let put_back = std::iter::repeat_with(heard).find(|text| text != "WATCHDOG=1");
+    let put_back = std::iter::repeat_with(|| systemd.heard()).find(|text| text != "WATCHDOG=1");
     assert_eq!(put_back.as_deref(), Some("WATCHDOG=1\nWATCHDOG_USEC=30000000"));
     assert_eq!(place.levels(), [Level::Unlocked, Level::Locked]);
+}
+
+/// A guard that were ready only with its line would be ended by systemd after `TimeoutStartSec`, again and again.
+#[test]
+fn systemd_is_told_ready_also_while_somebody_else_holds_the_line() {
+    let place = Place::new("");
+    let systemd = Systemd::new(&place);
+    let other = latchd::guard::relock::take(&place.config, &latchd::clock::SystemClock::new()).unwrap();
+    let _guard = systemd.start(&place);
+    assert_eq!(systemd.heard(), "READY=1\nSTATUS=line not held, trying again");
+    let peer = RawPeer::connect(&place.socket());
+    let hello = peer.ask(Request::Hello);
+    assert!(matches!(hello, Some(Report::Hello(hello)) if hello.line == LineState::NotHeld), "{hello:?}");
+    drop(other);
+    assert_eq!(systemd.heard(), "STATUS=line held, locked");
+    assert_eq!(peer.next(), Some(Report::LineHeld), "the same guard goes on");
 }
 
 #[test]
 fn a_guard_that_nobody_would_notice_being_stopped_does_not_unlock() {
     let place = Place::new("");
-    let notify = place.dir.path().join("notify");
-    let systemd = UnixDatagram::bind(&notify).unwrap();
-    let mut command = place.command();
-    command.env("NOTIFY_SOCKET", &notify).env("WATCHDOG_USEC", "30000000");
-    let _guard = Served(command.stdin(listening(&place.socket())).spawn().unwrap());
+    let systemd = Systemd::new(&place);
+    let _guard = systemd.start(&place);
     let peer = RawPeer::connect(&place.socket());
     peer.greet();
     drop(systemd);
@@ -195,17 +228,26 @@ fn a_guard_that_nobody_would_notice_being_stopped_does_not_unlock() {
     assert_eq!(place.edges(), []);
 }
 
-/// door-rules 2: a link that comes and goes a thousand times, an arm each time, makes no edge.
+/// door-rules 2: a link that comes and goes a thousand times, an arm each time, makes no edge, though each next
+/// connection brings the grant for the last one's arm while its window is still open.
 #[test]
 fn a_thousand_link_flaps_make_no_edge() {
     let place = Place::new("");
     let _guard = Served::start(&place);
+    let of_round = |round: u32| {
+        let mut id = [7; 16];
+        id[..4].copy_from_slice(&round.to_le_bytes());
+        latchd::access::AttemptId(id)
+    };
     for round in 0..1000_u32 {
         let peer = RawPeer::connect(&place.socket());
         peer.greet();
-        let mut id = [7; 16];
-        id[..4].copy_from_slice(&round.to_le_bytes());
-        let arm = Request::Arm { attempt: latchd::access::AttemptId(id), window_ms: 5_000 };
+        if let Some(last) = round.checked_sub(1).map(of_round) {
+            let late = peer.ask(Request::Grant { attempt: last, pulse_ms: 500 });
+            let refused = Report::Refused { attempt: last, reason: Refusal::Disarmed };
+            assert_eq!(late, Some(refused), "round {round}");
+        }
+        let arm = Request::Arm { attempt: of_round(round), window_ms: 15_000 };
         assert!(matches!(peer.ask(arm), Some(Report::Armed { .. })), "round {round}");
     }
     let peer = RawPeer::connect(&place.socket());

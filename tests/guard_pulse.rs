@@ -40,6 +40,27 @@ fn an_armed_attempt_gets_exactly_one_pulse_of_its_length() {
     assert!((300..400).contains(&length), "{length} ms");
 }
 
+/// Two people one after the other: the second one's arm waits for the first one's pulse, which nothing extends.
+#[test]
+fn a_second_attempt_is_granted_after_the_firsts_pulse() {
+    let place = Place::new("");
+    let _warden = place.start();
+    let (agent, _) = Agent::up(&place);
+    let unlocked = agent.unlock(1, 300);
+    assert!(matches!(agent.arm(2, 10_000), Report::Armed { .. }));
+    assert_eq!(agent.grant(2, 5_000), Report::Refused { attempt: attempt(2), reason: Refusal::Busy });
+    match agent.next() {
+        Report::Locked { attempt: whose, at, cause: LockCause::PulseEnd } => {
+            assert_eq!(whose, attempt(1));
+            assert!(at.since(unlocked).as_millis() < 400, "{:?}", at.since(unlocked));
+        }
+        other => panic!("{other:?}"),
+    }
+    assert!(matches!(agent.grant(2, 200), Report::Unlocked { attempt: whose, .. } if whose == attempt(2)));
+    assert!(matches!(agent.next(), Report::Locked { cause: LockCause::PulseEnd, .. }));
+    assert_eq!(place.levels(), [Level::Unlocked, Level::Locked, Level::Unlocked, Level::Locked]);
+}
+
 #[test]
 fn what_may_not_open_does_not() {
     let place = Place::new("window_max_ms = 2000\npulse_max_ms = 1000");

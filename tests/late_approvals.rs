@@ -41,4 +41,14 @@ fn a_thousand_late_approvals_open_nothing() {
         .count();
     assert_eq!(approvals, JOBS as usize);
     assert_eq!(site.latchd(&["events", "--verify"]).exit, 0);
+
+    // Nothing was armed, so a grant would have made no edge either: the lock was not even asked.
+    site.stop_daemon();
+    site.stop_guard();
+    let log = std::fs::read_to_string(site.path("guard.log")).unwrap();
+    let lines_with = |word: &str| log.lines().filter(|line| line.contains(word)).count();
+    assert_eq!(lines_with("peer connected"), 1, "the lock was there all the while:\n{log}");
+    for word in ["refused", "armed", "unlocked", "grant", "lost"] {
+        assert_eq!(lines_with(word), 0, "{word}:\n{log}");
+    }
 }

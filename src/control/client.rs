@@ -13,9 +13,10 @@ pub fn ask(path: &Path, request: &Request, each: &mut dyn FnMut(Reply)) -> Resul
     let mut stream = UnixStream::connect(path).map_err(|error| ControlError::io(path, error))?;
     let mut line = serde_json::to_vec(request).map_err(|_| ControlError::BrokenAnswer)?;
     line.push(b'\n');
-    stream.write_all(&line).map_err(|error| ControlError::io(path, error))?;
+    // A daemon that refuses may say so and close before it was asked: its word is read all the same.
+    let sent = stream.write_all(&line);
     for line in BufReader::new(stream).lines() {
-        let line = line.map_err(|_| ControlError::BrokenAnswer)?;
+        let Ok(line) = line else { break };
         let reply: Reply = serde_json::from_str(&line).map_err(|_| ControlError::BrokenAnswer)?;
         let last = reply.is_last();
         each(reply);
@@ -23,6 +24,7 @@ pub fn ask(path: &Path, request: &Request, each: &mut dyn FnMut(Reply)) -> Resul
             return Ok(());
         }
     }
+    sent.map_err(|error| ControlError::io(path, error))?;
     Err(ControlError::BrokenAnswer)
 }
 

@@ -5,13 +5,12 @@
 //! [`Reply::Done`] or [`Reply::Failed`].
 
 pub mod client;
+mod places;
+mod receive;
 pub mod server;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-
-/// Longest request line, in bytes: an import of people is the largest.
-pub const REQUEST_LIMIT: u64 = 4 * 1024 * 1024;
 
 /// What is asked.
 #[derive(Clone, Serialize, Deserialize)]
@@ -114,16 +113,12 @@ pub enum Request {
 }
 
 impl Request {
+    /// The names of what may be asked on `read.sock`; everything else acts.
+    pub const READS: [&'static str; 5] = ["status", "queue-list", "queue-show", "events", "verify"];
+
     /// Whether it may be asked on `read.sock`.
     pub fn only_reads(&self) -> bool {
-        matches!(
-            self,
-            Self::Status
-                | Self::QueueList { .. }
-                | Self::QueueShow { .. }
-                | Self::Events { .. }
-                | Self::Verify { .. }
-        )
+        Self::READS.contains(&self.name())
     }
 
     /// The stable name, for the audit and the journal.

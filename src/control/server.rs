@@ -1,18 +1,14 @@
 //! Listens on one control socket and hands each request to a [`Handler`].
 
-use super::{ControlError, REQUEST_LIMIT, Reply, Request};
-use std::io::{BufRead, BufReader, Read, Write};
+use super::places::Places;
+use super::receive::{self, NoRequest, OPERATOR_LIMIT, PATIENCE, READ_LIMIT};
+use super::{ControlError, Reply, Request};
+use crate::clock::{Clock, SystemClock};
+use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Duration;
-
-/// Connections that may be open at once on one socket; one more is closed at once.
-const CONNECTIONS: usize = 16;
-/// How long a client may take to send its request or to take an answer's line.
-const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Who asks.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -36,10 +32,11 @@ impl Answer {
         self.stream.write_all(&line)
     }
 
-    /// Whether the client has closed its end.
+    /// Whether the client is gone. One that only closed its writing side still reads.
     pub fn abandoned(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};
-        let mut fds = [PollFd::new(&self.stream, PollFlags::RDHUP)];
+        // HUP and ERR are told without being asked for.
+        let mut fds = [PollFd::new(&self.stream, PollFlags::empty())];
         let now = Timespec { tv_sec: 0, tv_nsec: 0 };
         let polled = poll(&mut fds, Some(&now));
         polled.is_err() || fds.iter().any(|fd| !fd.revents().is_empty())
@@ -67,64 +64,79 @@ pub fn bind(path: &Path, mode: u32) -> Result<UnixListener, ControlError> {
         }
         _ => {}
     }
-    let listener = UnixListener::bind(path).map_err(|error| ControlError::io(path, error))?;
-    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
-        .map_err(|error| ControlError::io(path, error))?;
+    // The mask, not only the later chmod: at no moment may anybody else connect.
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
+    let bound = UnixListener::bind(path);
+    rustix::process::umask(before);
+    let listener = bound.map_err(|error| ControlError::io(path, error))?;
+    set_mode(path, mode)?;
     Ok(listener)
 }
 
-/// Serves until the process ends. Each connection has a thread of its own, [`CONNECTIONS`] at most.
+fn set_mode(path: &Path, mode: u32) -> Result<(), ControlError> {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode))
+        .map_err(|error| ControlError::io(path, error))
+}
+
+/// Makes the socket at `path` for this user and the members of `group`. Where the group cannot be given, which is
+/// logged, the socket stays this user's and root's: it is at no moment open to another group.
+///
+/// # Errors
+/// As [`bind`].
+pub fn bind_for_group(path: &Path, group: &str) -> Result<UnixListener, ControlError> {
+    let listener = bind(path, 0o600)?;
+    if let Err(error) = give_to_group(path, group).and_then(|()| set_mode(path, 0o660)) {
+        log::warn!("operators must use sudo: {error}");
+    }
+    Ok(listener)
+}
+
+/// Serves until the process ends. Each connection has a thread of its own; [`Places`] says how many.
 pub fn serve(listener: &UnixListener, may_act: bool, handler: &Arc<dyn Handler>) {
-    let open = Arc::new(AtomicUsize::new(0));
+    let places = Places::new(rustix::process::geteuid().as_raw());
+    let clock = Arc::new(SystemClock::new());
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
-        if open.fetch_add(1, Ordering::AcqRel) >= CONNECTIONS {
-            open.fetch_sub(1, Ordering::AcqRel);
-            log::warn!("a control connection was refused: too many are open");
+        let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else { continue };
+        let peer = Peer { uid: credentials.uid.as_raw(), may_act };
+        let Some(place) = places.take(peer.uid) else {
+            log::warn!(uid = peer.uid; "a control connection was refused: too many are open");
+            // The line fits into the new socket's buffer; where it does not, nobody waits for it.
+            drop(stream.set_nonblocking(true));
+            let remedy = "end other latchd commands, then try again";
+            drop(Answer { stream }.send(&refusal(1, "too many connections are open", remedy)));
             continue;
-        }
-        let (handler, count) = (Arc::clone(handler), Arc::clone(&open));
+        };
+        let (handler, clock) = (Arc::clone(handler), Arc::clone(&clock));
         let spawned = std::thread::Builder::new().name("control-peer".into()).spawn(move || {
-            converse(stream, may_act, handler.as_ref());
-            count.fetch_sub(1, Ordering::AcqRel);
+            converse(stream, peer, clock.as_ref(), handler.as_ref());
+            drop(place);
         });
-        if spawned.is_err() {
-            open.fetch_sub(1, Ordering::AcqRel);
+        if let Err(error) = spawned {
+            log::warn!("a control connection was closed: {error}");
         }
     }
 }
 
-fn converse(stream: UnixStream, may_act: bool, handler: &dyn Handler) {
-    let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else { return };
-    let peer = Peer { uid: credentials.uid.as_raw(), may_act };
-    let timeouts =
-        stream.set_read_timeout(Some(PATIENCE)).and_then(|()| stream.set_write_timeout(Some(PATIENCE)));
-    let Ok(reading) = stream.try_clone() else { return };
+fn refusal(exit: u8, cause: &str, remedy: &str) -> Reply {
+    Reply::Failed { exit, cause: cause.to_owned(), remedy: remedy.to_owned() }
+}
+
+fn converse(mut stream: UnixStream, peer: Peer, clock: &dyn Clock, handler: &dyn Handler) {
+    if stream.set_write_timeout(Some(PATIENCE)).is_err() {
+        return;
+    }
+    let limit = if peer.may_act { OPERATOR_LIMIT } else { READ_LIMIT };
+    let received = receive::line(&mut stream, limit, clock);
     let mut answer = Answer { stream };
-    if timeouts.is_err() {
-        return;
-    }
-    let mut line = Vec::new();
-    let read = BufReader::new(reading.take(REQUEST_LIMIT)).read_until(b'\n', &mut line);
-    if read.is_err() || line.last() != Some(&b'\n') {
-        return;
-    }
-    let refusal = |cause: &str, remedy: &str| Reply::Failed {
-        exit: 2,
-        cause: cause.to_owned(),
-        remedy: remedy.to_owned(),
-    };
-    // The parser's own message would repeat what was sent, which may be a name.
-    let reply = match serde_json::from_slice::<Request>(&line) {
-        Ok(request) if may_act || request.only_reads() => {
+    match received.and_then(|line| receive::request(&line, peer.may_act)) {
+        Ok(request) => {
             log::debug!(request = request.name(), uid = peer.uid; "control request");
             handler.handle(peer, request, &mut answer);
-            return;
         }
-        Ok(_) => refusal("this socket only answers questions", "use operator.sock"),
-        Err(_) => refusal("the request is not understood", "are command and daemon of one version?"),
-    };
-    drop(answer.send(&reply));
+        Err(NoRequest::Nothing) => {}
+        Err(no) => drop(answer.send(&refusal(2, &no.to_string(), no.remedy()))),
+    }
 }
 
 /// Gives the socket at `path` to `group`, so that its members may connect.
@@ -152,15 +164,4 @@ pub fn socket_paths(run_dir: &Path) -> (PathBuf, PathBuf) {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::group_id;
-
-    #[test]
-    fn a_group_is_found_by_its_whole_name() {
-        let groups = "root:x:0:\nlatchd:x:990:\nlatchd-operator:x:991:ada\nbroken\n";
-        assert_eq!(group_id(groups, "latchd-operator"), Some(991));
-        assert_eq!(group_id(groups, "latchd"), Some(990));
-        assert_eq!(group_id(groups, "latch"), None);
-        assert_eq!(group_id(groups, "broken"), None);
-    }
-}
+mod tests;

@@ -296,7 +296,7 @@ impl Machine {
     }
 
     /// Takes the arm of `attempt` away before any edge (door-rules 3). A grant whose pulse is impossible takes it away
-    /// too: its sender cannot be trusted with another try.
+    /// too: its sender cannot be trusted with another try. Only `Busy` leaves it, for the pulse is another attempt's.
     fn consume(&mut self, attempt: AttemptId, length: Duration) -> Result<(), Refusal> {
         if self.arm.is_none_or(|arm| arm.attempt != attempt) {
             return Err(self.past.why_not(attempt));

@@ -54,7 +54,8 @@ coded! {
         WindowTooLong = 7, "window-too-long";
         /// Somebody else holds the line.
         LineNotHeld = 8, "line-not-held";
-        /// A pulse is under way; nothing extends it.
+        /// A pulse is under way; nothing extends it. The arm is kept: the same grant is taken once that pulse's
+        /// [`Report::Locked`] was sent, if the arm's window is still open then.
         Busy = 9, "busy";
         /// The frame is not one of ours. The guard closes the connection.
         Malformed = 10, "malformed";

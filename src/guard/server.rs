@@ -73,12 +73,12 @@ pub fn run(around: &Surroundings<'_>) -> Result<(), GuardError> {
         retry_at: around.clock.boot(),
         peer: None,
         pinged: around.clock.boot(),
-        ready: false,
         timer,
         timer_at: None,
     };
     around.journal.log(Event::Started(server.effective.to_string()));
     server.take_line();
+    server.supervisor.ready(server.line.is_some());
     let ended = server.serve();
     around.journal.log(Event::Stopping);
     server.feed(around.clock.boot(), Input::Shutdown);
@@ -104,7 +104,6 @@ struct Server<'a> {
     retry_at: BootTime,
     peer: Option<Connection>,
     pinged: BootTime,
-    ready: bool,
     timer: OwnedFd,
     timer_at: Option<BootTime>,
 }
@@ -140,6 +139,9 @@ impl Server<'_> {
             }
             if self.line.is_none() && self.now() >= self.retry_at {
                 self.take_line();
+                if self.line.is_some() {
+                    self.supervisor.line(true);
+                }
             }
             self.feed_supervisor();
         }
@@ -277,10 +279,6 @@ impl Server<'_> {
                 self.around.journal.log(Event::LineHeld);
                 let now = self.now();
                 self.feed(now, Input::LineHeld);
-                if !self.ready {
-                    self.ready = true;
-                    self.supervisor.ready();
-                }
             }
             Err(error) => self.line_trouble(&error),
         }
@@ -339,7 +337,10 @@ impl Server<'_> {
                 self.around.journal.log(Event::EdgeFailed(error.to_string()));
                 Input::EdgeFailed
             }
-            None => Input::LineLost,
+            None => {
+                self.supervisor.pulse_ends();
+                Input::LineLost
+            }
         }
     }
 
@@ -351,6 +352,7 @@ impl Server<'_> {
                 self.around.journal.log(Event::EdgeFailed(error.to_string()));
                 self.line = None;
                 self.retry_at = self.now();
+                self.supervisor.line(false);
                 Input::LineLost
             }
             None => Input::LineLost,

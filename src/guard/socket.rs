@@ -116,11 +116,13 @@ pub fn listen(path: &Path, peer: u32) -> Result<OwnedFd, GuardError> {
     let fd = net::socket_with(AddressFamily::UNIX, SocketType::SEQPACKET, flags, None)
         .map_err(|errno| failed(errno.into()))?;
     let address = SocketAddrUnix::new(path).map_err(|errno| failed(errno.into()))?;
-    // The mask, not a later chmod: at no moment may anybody else connect.
-    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o177));
+    // The mask, not only the later chmod: at no moment may anybody else connect. The mask is the whole process's, so it
+    // leaves a directory that another thread makes meanwhile usable.
+    let before = rustix::process::umask(rustix::fs::Mode::from_raw_mode(0o077));
     let bound = net::bind(&fd, &address);
     rustix::process::umask(before);
     bound.map_err(|errno| failed(errno.into()))?;
+    std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed)?;
     if peer != rustix::process::geteuid().as_raw() {
         std::os::unix::fs::chown(path, Some(peer), None).map_err(failed)?;
     }

@@ -52,10 +52,26 @@ impl<'a> Supervisor<'a> {
         Self { systemd, warden }
     }
 
-    /// The guard holds its line, locked.
-    pub fn ready(&self) {
+    /// The guard has tried to take its line for the first time and serves from now on, with the line or without: systemd
+    /// would otherwise end it and start it again for as long as the line is absent.
+    pub fn ready(&self, held: bool) {
         if let Some(systemd) = &self.systemd {
-            systemd.send(b"READY=1\nSTATUS=line held, locked");
+            systemd.send(if held {
+                b"READY=1\nSTATUS=line held, locked"
+            } else {
+                b"READY=1\nSTATUS=line not held, trying again"
+            });
+        }
+    }
+
+    /// The line was taken, locked; or it was lost.
+    pub fn line(&self, held: bool) {
+        if let Some(systemd) = &self.systemd {
+            systemd.send(if held {
+                b"STATUS=line held, locked"
+            } else {
+                b"STATUS=line not held, trying again"
+            });
         }
     }
 
@@ -146,15 +162,17 @@ mod tests {
         let socket = UnixDatagram::bind(&path).unwrap();
         let systemd = Systemd::connect(path.as_os_str().as_encoded_bytes(), 10_000_000).unwrap();
         let supervisor = Supervisor { systemd: Some(systemd), warden: None };
-        supervisor.ready();
+        supervisor.ready(true);
         assert!(supervisor.pulse_begins());
         supervisor.ping();
         supervisor.pulse_ends();
+        supervisor.line(false);
         let expected = [
             "READY=1\nSTATUS=line held, locked",
             "WATCHDOG=1\nWATCHDOG_USEC=150000",
             "WATCHDOG=1",
             "WATCHDOG=1\nWATCHDOG_USEC=10000000",
+            "STATUS=line not held, trying again",
         ];
         assert_eq!(words(&socket), expected);
     }

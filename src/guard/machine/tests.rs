@@ -188,6 +188,34 @@ fn a_grant_during_a_pulse_neither_extends_it_nor_uses_its_arm() {
     assert!(matches!(bench.grant(1_010, B, 500), Some(Report::Unlocked { .. })));
 }
 
+/// The second of two people is not sent away because the first one's door is still open: the arm waits, and its window
+/// is what ends it.
+#[test]
+fn an_arm_waits_for_the_end_of_another_attempts_pulse() {
+    for (window, good) in [(15_000, true), (901, true), (900, false), (500, false)] {
+        let mut bench = Bench::new();
+        bench.arm(0, A, 15_000);
+        bench.grant(0, A, 1_000);
+        bench.arm(100, B, window);
+        for at in [120, 240, 360] {
+            assert_eq!(bench.grant(at, B, 500), refused(B, Refusal::Busy), "window {window}");
+        }
+        bench.live(380, 980);
+        bench.feed(1_000, Input::Tick);
+        let locked = Report::Locked { attempt: A, at: ms(1_000), cause: LockCause::PulseEnd };
+        assert!(bench.reports.contains(&(3, locked)), "nothing extended it, window {window}");
+        let answer = bench.grant(1_000, B, 500);
+        let again = bench.grant(1_001, B, 500);
+        if good {
+            assert_eq!(answer, Some(Report::Unlocked { attempt: B, at: ms(1_000) }), "window {window}");
+            assert_eq!(again, refused(B, Refusal::AlreadyUsed));
+        } else {
+            assert_eq!((answer, again), (refused(B, Refusal::Expired), refused(B, Refusal::Expired)));
+            assert_eq!(bench.edges, [(0, Edge::Unlock), (1_000, Edge::Lock)], "window {window}");
+        }
+    }
+}
+
 /// door-rules 5: a silent peer.
 #[test]
 fn a_late_heartbeat_locks_and_disarms() {
@@ -376,11 +404,20 @@ mod properties {
             let mut armed: Option<(AttemptId, u64)> = None;
             let mut used = Vec::new();
             let mut open_since: Option<(u64, u64)> = None;
+            // As the agent sees it: by the reports alone.
+            let mut told_open = None;
             for (pause, input) in inputs {
                 now += pause;
                 let (edges, reports) = (bench.edges.len(), bench.reports.len());
                 bench.feed(now, input);
                 for (_, report) in bench.reports[reports..].iter().copied() {
+                    match report {
+                        Report::Unlocked { attempt, .. } => prop_assert!(told_open.replace(attempt).is_none()),
+                        Report::Locked { attempt, .. } if attempt != NO_ATTEMPT => {
+                            prop_assert_eq!(told_open.take(), Some(attempt));
+                        }
+                        _ => {}
+                    }
                     if let Report::Armed { attempt, deadline } = report {
                         prop_assert!(!used.contains(&attempt));
                         used.push(attempt);
@@ -405,6 +442,7 @@ mod properties {
                     prop_assert!(now < since + length && input != Input::HangUp);
                 }
                 prop_assert_eq!(bench.machine.pulsing(), open_since.is_some());
+                prop_assert_eq!(told_open.is_some(), open_since.is_some());
             }
         }
     }
