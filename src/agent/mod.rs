@@ -108,12 +108,12 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
         .map_err(|source| ControlError::Io { path: config.device.run_dir.display().to_string(), source })?;
     // As a service the file modes say who may ask and who may act; elsewhere only this user may do either.
     let service = sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some();
-    let mode = if service { 0o660 } else { 0o600 };
-    let readers = server::bind(&read_path, mode)?;
-    let operators = server::bind(&operator_path, mode)?;
-    if service && let Err(error) = server::give_to_group(&operator_path, OPERATORS) {
-        log::warn!("operators must use sudo: {error}");
-    }
+    let readers = server::bind(&read_path, if service { 0o660 } else { 0o600 })?;
+    let operators = if service {
+        server::bind_for_group(&operator_path, OPERATORS)?
+    } else {
+        server::bind(&operator_path, 0o600)?
+    };
 
     let (messages, inbox) = bounded(MESSAGES);
     // One order each may wait; the director never blocks on its workers.
