@@ -28,15 +28,13 @@ fn a_newer_database_is_left_untouched_with_exit_2() {
 
 #[test]
 fn a_read_only_database_is_refused_with_exit_2() {
-    if rustix::process::geteuid().is_root() {
-        // Root may write whatever the mode says: the mount flag is what makes it read-only then, and that needs
-        // a board. The store's own tests cover the error.
-        return;
-    }
     let mut site = Site::build(&Options::default());
     site.import_people();
+    let before = database(&site);
     fs::set_permissions(site.path("latchd.db"), fs::Permissions::from_mode(0o400)).unwrap();
     assert_eq!(site.daemon_exit(), 2, "{}", site.logs());
+    assert!(site.logs().contains("latchd.db"), "{}", site.logs());
+    assert_eq!(database(&site), before);
 }
 
 #[test]
@@ -71,6 +69,33 @@ fn a_damaged_database_is_set_aside_and_the_door_opens_for_nobody_until_people_ar
     assert_eq!(site.latchd(&["status", "--acknowledge"]).exit, 0);
     assert_eq!(site.latchd(&["status"]).exit, 0);
     assert_eq!(site.authenticate("approved").word("outcome"), "granted");
+}
+
+/// Whoever meets the damage first: the daemon's first event tells of it.
+#[test]
+fn damage_that_a_command_meets_first_is_reported_by_the_daemon() {
+    let mut site = Site::build(&Options::default());
+    site.import_people();
+    fs::write(site.path("latchd.db"), b"SQLite format 3\0 and then nothing that makes sense").unwrap();
+    let people = site.path("people.json");
+    let refused = site.latchd(&["people", "import", people.to_str().unwrap()]);
+    assert_eq!(refused.exit, 1, "{refused:?}");
+    site.start_guard();
+    site.start_daemon();
+    assert_eq!(site.events()[0]["event"], "database_replaced");
+    assert_eq!(site.latchd(&["status"]).exit, 1);
+}
+
+/// A second key would make unreadable what the first one sealed.
+#[test]
+fn a_command_makes_no_second_device_key() {
+    let site = Site::build(&Options::default());
+    site.import_people();
+    fs::rename(site.path("device.key"), site.path("elsewhere")).unwrap();
+    let people = site.path("people.json");
+    let refused = site.latchd(&["people", "import", people.to_str().unwrap()]);
+    assert_eq!(refused.exit, 2, "{refused:?}");
+    assert!(!site.path("device.key").exists());
 }
 
 /// door-rules 5 and 9: a crash while the door is open.

@@ -7,7 +7,7 @@ use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::config::check::credential_path;
 use crate::control::{Reply, Request};
-use crate::store::{DeviceKey, Mode};
+use crate::store::{DeviceKey, Mode, Opening};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -23,33 +23,56 @@ pub fn answer(
 ) -> Result<(), AgentError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let looks = request.only_reads();
+    // Who only looks leaves no trace, whoever it is.
+    let looks = request.only_reads() || matches!(request, Request::PeopleList | Request::PeopleShow { .. });
     if matches!(request, Request::Status | Request::Claim { .. } | Request::Events { follow: true, .. }) {
         return Err(AgentError::NeedsDaemon);
     }
-    if looks && !database_path(config).exists() {
+    let exists = database_path(config).exists();
+    if looks && !exists {
         return Err(AgentError::NeedsDaemon);
     }
+    if !looks {
+        own_directory(config)?;
+    }
     let path = device_key.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
-    let wants_key = !looks || matches!(request, Request::Verify { .. });
-    // A question never makes a key: only the file that the daemon uses can answer it.
-    let key = match (wants_key, looks && !path.exists()) {
-        (false, _) => None,
-        (true, true) => {
-            return Err(AgentError::Request {
-                what: "device key",
-                why: format!(
-                    "{} does not exist; name it with --device-key FILE (needs root)",
-                    path.display()
-                ),
-            });
+    let key = match request {
+        Request::QueueList { .. }
+        | Request::QueueShow { .. }
+        | Request::Events { .. }
+        | Request::PeopleList => None,
+        // A second key would make what the first one sealed unreadable.
+        _ if exists && !path.exists() => {
+            return Err(AgentError::NoDeviceKey { path: path.display().to_string() });
         }
-        (true, false) => Some(DeviceKey::load_or_create(&path, random.as_ref())?),
+        _ => Some(DeviceKey::load_or_create(&path, random.as_ref())?),
     };
     let keys = key.map(|key| Keys { people: key.people(), queue: key.queue(), audit: key.audit() });
     let mode = if looks { Mode::ReadOnly } else { Mode::ReadWrite };
-    let (store, _) = open_store(config, mode, &clock, &random)?;
+    let (store, opening) = open_store(config, mode, &clock, &random)?;
+    refuse_replaced(&opening)?;
     let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name };
     let actor = Actor { uid: rustix::process::getuid().as_raw() };
     operations::perform(&backend, actor, request, each)
+}
+
+/// A database that was just set aside is the daemon's to report: its first event names it.
+pub(super) fn refuse_replaced(opening: &Opening) -> Result<(), AgentError> {
+    match opening {
+        Opening::Quarantined { moved, .. } => Err(AgentError::Replaced {
+            moved_to: moved.first().map(|path| path.display().to_string()).unwrap_or_default(),
+        }),
+        Opening::Fresh | Opening::Existing => Ok(()),
+    }
+}
+
+/// What another user makes here, the daemon's own user could not write any more.
+pub(super) fn own_directory(config: &Config) -> Result<(), AgentError> {
+    use std::os::unix::fs::MetadataExt;
+    let directory = &config.device.state_dir;
+    let owner = std::fs::metadata(directory).map(|meta| meta.uid()).ok();
+    if owner.is_none_or(|owner| owner == rustix::process::geteuid().as_raw()) {
+        return Ok(());
+    }
+    Err(AgentError::WrongUser { directory: directory.display().to_string() })
 }

@@ -54,6 +54,24 @@ pub enum AgentError {
     /// A job without a recorded consent (door-rules 16).
     #[error("no consent is recorded for this person")]
     NoConsent,
+    /// The database was damaged and has just been set aside.
+    #[error("the database was damaged; it was set aside as {moved_to}")]
+    Replaced {
+        /// Its new name.
+        moved_to: String,
+    },
+    /// The key that sealed this database is not where the configuration says.
+    #[error("{path}: the device key of this database is not there")]
+    NoDeviceKey {
+        /// Where it was looked for.
+        path: String,
+    },
+    /// Another user's database.
+    #[error("{directory} belongs to another user")]
+    WrongUser {
+        /// The state directory.
+        directory: String,
+    },
     /// The database of a stopped daemon was asked for something that only a daemon can do.
     #[error("no daemon runs for this configuration")]
     NeedsDaemon,
@@ -76,6 +94,13 @@ impl AgentError {
             Self::Thread(_) => "check the limits of the unit (TasksMax, MemoryMax)".into(),
             Self::Request { .. } => "see --help of this command".into(),
             Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),
+            Self::Replaced { .. } => {
+                "start the daemon, which writes it into the events; then import the people again".into()
+            }
+            Self::NoDeviceKey { .. } => {
+                "start the daemon, which has it as a credential, or name it with --device-key FILE".into()
+            }
+            Self::WrongUser { .. } => "run it as that user: sudo -u latchd latchd …".into(),
             Self::NeedsDaemon => "start it with `latchd run --config FILE`, or name its --config".into(),
         }
     }
@@ -101,6 +126,8 @@ impl AgentError {
             | Self::Smile(_)
             | Self::ApiKey { .. }
             | Self::Request { .. }
+            | Self::NoDeviceKey { .. }
+            | Self::WrongUser { .. }
             | Self::NeedsDaemon => 2,
             _ => 1,
         }

@@ -42,7 +42,6 @@ pub fn run(shared: &Shared) {
         if changed {
             log::debug!("the network changed; the queue is looked at");
             records::hurry(shared);
-            shared.wake();
         }
         // By the time and not by the silence: a network that flaps must not keep pictures from being erased.
         if now >= next_round {

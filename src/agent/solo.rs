@@ -1,6 +1,7 @@
 //! One job without a daemon: the configured database under its own lock, the same list, consent and queue, and no
 //! door. There is no link to a guard in this file: whatever the verdict, nothing opens (door-rules 4).
 
+use super::alone;
 use super::error::AgentError;
 use super::job::Outgoing;
 use super::records::{self, NewJob};
@@ -71,7 +72,9 @@ pub fn run(
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let Opened { shared, .. } = Shared::open(config, guard, clock, random)?;
+    alone::own_directory(config)?;
+    let Opened { shared, opening, .. } = Shared::open(config, guard, clock, random)?;
+    alone::refuse_replaced(&opening)?;
     let claim =
         Claim { attempt: shared.new_attempt(), user, product: order.product, reader: "command".into() };
     let mut job = None;

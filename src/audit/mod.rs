@@ -8,7 +8,7 @@
 mod chain;
 mod intents;
 
-pub use chain::{Breach, Event, Stored, Verification, append, has_kind, head, list, verify};
+pub use chain::{Breach, Event, Stored, Verification, append, head, latest, list, verify};
 pub use intents::{OpenIntent, Unlock, interrupt_open, open_intents, unlock_done, unlock_intent};
 
 use crate::store::StoreError;

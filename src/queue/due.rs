@@ -114,8 +114,20 @@ pub fn apply(tx: &Transaction<'_>, id: JobId, course: &Course) -> Result<(), Que
     transition(tx, id, &course.step)?;
     if !course.delay.is_zero() {
         postpone(tx, id, course.delay)?;
+        if course.asked {
+            tx.execute("UPDATE jobs SET due_asked = 1 WHERE id = ?1", [id.0])?;
+        }
     }
     course.pause.map_or(Ok(()), |reason| pause(tx, reason))
+}
+
+/// The network came back: jobs that wait only because it was gone are due now. A wait that the service asked for is
+/// kept. Gives how many.
+pub fn hurry(tx: &Transaction<'_>) -> Result<usize, QueueError> {
+    let (boot_id, boot, _) = tx.now().columns();
+    let sql = "UPDATE jobs SET due_us = ?2
+               WHERE state = 'new' AND due_asked = 0 AND due_boot_id = ?1 AND due_us > ?2 AND tries > 0";
+    Ok(tx.execute(sql, (boot_id, boot))?)
 }
 
 /// A poll or look-up gave nothing: counts the try and puts the next one off by the policy's backoff.

@@ -220,17 +220,18 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
         State::Decided(decided) => Some(decided),
         _ => None,
     };
-    // Tries count within one state; between new and sending they are the same endeavour.
+    // Tries count until the service has the job: between new, sending and an outcome that is looked up it is the same
+    // endeavour, and a job that goes round in it must wait longer each time.
     let tries = match step {
-        Move::Send => info.tries,
-        Move::NotSent => info.tries.saturating_add(1),
+        Move::Send | Move::ProvedUntaken => info.tries,
+        Move::NotSent | Move::LoseAnswer => info.tries.saturating_add(1),
         _ => 0,
     };
     let resubmits = info.resubmits.saturating_add(u32::from(*step == Move::Resubmit));
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
         "UPDATE jobs SET state = ?2, reason = ?3, remote_id = ?4, verdict = ?5, code = ?6, answer = ?7,
-             tries = ?8, resubmits = ?9, due_boot_id = ?10, due_us = ?11,
+             tries = ?8, resubmits = ?9, due_boot_id = ?10, due_us = ?11, due_asked = 0,
              state_boot_id = ?10, state_boot_us = ?11, state_wall_ms = ?12
          WHERE seq = ?1",
         rusqlite::params![
@@ -252,6 +253,10 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
         erase(tx, info.seq)?;
     }
     note_time(tx, info.seq, &to)?;
+    if *step == Move::Send {
+        // Sent while the queue stands still, it is the probe: the next one has its own time.
+        due::probe_later(tx)?;
+    }
     mark_on(tx)
 }
 
@@ -297,6 +302,23 @@ pub fn release_clock_held(tx: &Transaction<'_>) -> Result<u32, QueueError> {
     Ok(u32::try_from(held.len()).unwrap_or(u32::MAX))
 }
 
+/// At start, after a change of the configured protocol: jobs that were never sent are made for the new one; what the
+/// other one may have cannot be asked about any more and becomes a dead letter. Gives those.
+pub fn adopt(tx: &Transaction<'_>, configured: Api) -> Result<Vec<JobId>, QueueError> {
+    let api = configured.name();
+    tx.execute(
+        "UPDATE jobs SET api = ?1 WHERE api <> ?1 AND state IN ('new', 'held') AND remote_id IS NULL",
+        [api],
+    )?;
+    let sql = "SELECT id FROM jobs WHERE api <> ?1 AND state IN ('accepted', 'unknown_outcome') ORDER BY seq";
+    let foreign = tx.all(sql, [api], |row| row.get(0).map(JobId))?;
+    for id in &foreign {
+        let reason = "it was made for the other protocol".to_owned();
+        transition(tx, *id, &Move::DeadLetter { reason })?;
+    }
+    Ok(foreign)
+}
+
 /// Whether a job waits for the clock: a read, so that a round of housekeeping that finds none writes nothing.
 pub fn has_clock_held(tx: &Transaction<'_>) -> Result<bool, QueueError> {
     Ok(tx
@@ -310,6 +332,12 @@ fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {
 
 fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
     let (boot_id, boot, wall) = tx.now().columns();
+    // A job that is tried for days writes the same states again and again: the first time and the last are kept.
+    tx.execute(
+        "DELETE FROM job_times WHERE job = ?1 AND state = ?2
+             AND rowid > (SELECT min(rowid) FROM job_times WHERE job = ?1 AND state = ?2)",
+        (seq, state.name().name()),
+    )?;
     tx.execute(
         "INSERT INTO job_times (job, state, reason, boot_id, boot_us, wall_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
         (seq, state.name().name(), reason_of(state), boot_id, boot, wall),

@@ -84,7 +84,8 @@ pub fn room(tx: &Transaction<'_>, config: &Queue, free: FreeSpace) -> Result<Res
     if jobs >= max {
         return Ok(Err(Full::Jobs { jobs, max }));
     }
-    let (bytes, max) = (tx.used_bytes()?, mib(config.max_mib));
+    // Pictures that are held, not the file: events and finished rows stay, and dropping jobs must make room.
+    let (bytes, max) = (held_bytes(tx)?, mib(config.max_mib));
     if bytes.saturating_add(CAPTURE_BYTES) > max {
         return Ok(Err(Full::Database { bytes, max }));
     }
@@ -96,6 +97,12 @@ pub fn room(tx: &Transaction<'_>, config: &Queue, free: FreeSpace) -> Result<Res
         Some(free) if free < INODES_MIN => Err(Full::Inodes { free, least: INODES_MIN }),
         _ => Ok(()),
     })
+}
+
+/// Bytes of the pictures and details that are still held.
+fn held_bytes(tx: &Transaction<'_>) -> Result<u64, QueueError> {
+    let sql = "SELECT coalesce(sum(bytes), 0) FROM jobs WHERE images = 1";
+    Ok(u64::try_from(tx.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0)).unwrap_or(0))
 }
 
 /// Jobs that are not at an end.

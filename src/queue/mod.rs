@@ -16,12 +16,12 @@ mod row;
 pub mod states;
 
 pub use due::{
-    Pause, Pending, apply, back_off, next_due, next_wake, pause, paused, pending_lookups, pending_polls,
-    postpone, probe_later, resume,
+    Pause, Pending, apply, back_off, hurry, next_due, next_wake, pause, paused, pending_lookups,
+    pending_polls, postpone, probe_later, resume,
 };
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, NewJob, Recovered, enqueue, has_clock_held, info, load, recover_at_start,
+    Born, Info, Job, NewJob, Recovered, adopt, enqueue, has_clock_held, info, load, recover_at_start,
     release_clock_held, resolve_unknown, transition,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, room, sweep};

@@ -91,6 +91,8 @@ pub struct Course {
     pub step: Move,
     /// Not before this long from now.
     pub delay: Duration,
+    /// The service asked for the wait: a network that comes back does not end it.
+    pub asked: bool,
     /// Stop the queue for this reason and probe after [`PROBE_EVERY`].
     pub pause: Option<PauseReason>,
 }
@@ -104,17 +106,20 @@ pub const REGISTRATION_RESUBMITS_MAX: u32 = 3;
 /// What follows from a failed submission. `random` is any random number.
 pub fn after_failure(answer: &Answer, facts: &Facts, config: &Queue, random: u64) -> Course {
     let pause = backoff(facts.tries, config, random);
-    let plain = |step, delay| Course { step, delay, pause: None };
-    let stop = |reason| Course { step: Move::NotSent, delay: Duration::ZERO, pause: Some(reason) };
+    let plain = |step, delay| Course { step, delay, asked: false, pause: None };
+    let stop =
+        |reason| Course { step: Move::NotSent, delay: Duration::ZERO, asked: false, pause: Some(reason) };
     let dead = |reason: &str| plain(Move::DeadLetter { reason: reason.to_owned() }, Duration::ZERO);
     match answer {
         Answer::RefusedForCertain { retry_after } => {
             let asked = retry_after.unwrap_or_default().min(longest(config));
-            plain(Move::NotSent, pause.max(asked))
+            Course { asked: retry_after.is_some(), ..plain(Move::NotSent, pause.max(asked)) }
         }
         Answer::PerhapsTaken if may_resubmit(facts, config) => plain(Move::Resubmit, pause),
         Answer::PerhapsTaken => plain(Move::LoseAnswer, pause),
-        Answer::Duplicate => plain(Move::LoseAnswer, Duration::ZERO),
+        // Looked up at once the first time; a job that comes back to this waits.
+        Answer::Duplicate if facts.tries == 0 => plain(Move::LoseAnswer, Duration::ZERO),
+        Answer::Duplicate => plain(Move::LoseAnswer, pause),
         Answer::Unauthorised => stop(PauseReason::Unauthorised),
         Answer::Unpaid => stop(PauseReason::Unpaid),
         Answer::NotPermitted => stop(PauseReason::NotPermitted),

@@ -19,7 +19,7 @@ mod stamp;
 mod transaction;
 
 pub use error::StoreError;
-pub use open::{Mode, Opening, Settings, Store};
+pub use open::{Mode, Opening, Settings, Store, clear_replaced};
 pub use seal::{AuditKey, DeviceKey, PeopleKey, QueueKey};
 pub use stamp::{Pseudonym, Stamp};
 pub use transaction::Transaction;

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
 use super::files::{self, Look};
 use super::schema::{self, Found};
@@ -83,7 +83,7 @@ impl Store {
             (Mode::ReadOnly, _) => open_to_read(settings),
             (Mode::ReadWrite, None) => open_own(settings),
             (Mode::ReadWrite, Some(_)) => {
-                let (connection, opening) = open_to_write(&settings, Check::Bounded)?;
+                let (connection, opening) = open_to_write(&settings, Check::Bounded, None)?;
                 Ok((Self::assemble(settings, connection, None), opening))
             }
         }
@@ -215,7 +215,7 @@ fn open_own(settings: Settings) -> Result<(Store, Opening), StoreError> {
         Look::Damaged(detail) => Err(StoreError::Corrupt { detail: detail.into() }),
         Look::Nothing | Look::Header { .. } => {
             files::own(&path)?;
-            open_to_write(&settings, check)
+            open_to_write(&settings, check, None)
         }
     };
     let (connection, opening) = match opened {
@@ -223,8 +223,14 @@ fn open_own(settings: Settings) -> Result<(Store, Opening), StoreError> {
             let (moved, sha256) = files::set_aside(&path, &stamp(settings.clock.as_ref()))?;
             log::error!(detail:% = detail, sha256:% = sha256; "the database is damaged and was set aside");
             files::own(&path)?;
-            let (connection, _) = open_to_write(&settings, Check::Bounded)?;
+            let moved_to = moved.first().map(|path| path.display().to_string()).unwrap_or_default();
+            let (connection, _) = open_to_write(&settings, Check::Bounded, Some((&moved_to, &sha256)))?;
             (connection, Opening::Quarantined { moved, sha256 })
+        }
+        Ok((connection, Opening::Existing)) => {
+            // Set aside by somebody who did not come to write it into the events.
+            let opening = replaced(&connection)?.unwrap_or(Opening::Existing);
+            (connection, opening)
         }
         other => other?,
     };
@@ -237,7 +243,11 @@ fn open_own(settings: Settings) -> Result<(Store, Opening), StoreError> {
     Ok((Store::assemble(settings, connection, Some(lock)), opening))
 }
 
-fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Opening), StoreError> {
+fn open_to_write(
+    settings: &Settings,
+    check: Check,
+    replaced: Option<schema::Replaced<'_>>,
+) -> Result<(Connection, Opening), StoreError> {
     let path = &settings.path;
     let flags =
         OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
@@ -265,7 +275,7 @@ fn open_to_write(settings: &Settings, check: Check) -> Result<(Connection, Openi
         }
     };
     make_durable(&connection, settings.max_bytes)?;
-    schema::migrate(&connection, from)?;
+    schema::migrate(&connection, from, replaced)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, false)?;
     Ok((connection, opening))
 }
@@ -297,6 +307,29 @@ fn open_to_read(settings: Settings) -> Result<(Store, Opening), StoreError> {
         Found::Version(found) if found < schema::NEWEST => Err(StoreError::OlderSchema { path, found }),
         Found::Version(_) => Ok((Store::assemble(settings, connection, None), Opening::Existing)),
     }
+}
+
+/// The damaged database whose place this one took, as long as no event says so.
+fn replaced(connection: &Connection) -> Result<Option<Opening>, StoreError> {
+    let fact = |name: &str| {
+        connection
+            .query_row("SELECT value FROM facts WHERE name = ?1", [name], |row| row.get::<_, String>(0))
+            .optional()
+    };
+    let moved_to = fact(schema::REPLACED_MOVED_TO)?;
+    let sha256 = fact(schema::REPLACED_SHA256)?;
+    Ok(moved_to
+        .zip(sha256)
+        .map(|(moved_to, sha256)| Opening::Quarantined { moved: vec![PathBuf::from(moved_to)], sha256 }))
+}
+
+/// The events say now that a damaged database was set aside: to be called in the transaction that writes them.
+///
+/// # Errors
+/// The statement failed.
+pub fn clear_replaced(tx: &Transaction<'_>) -> Result<(), StoreError> {
+    let sql = "DELETE FROM facts WHERE name IN (?1, ?2)";
+    tx.execute(sql, (schema::REPLACED_MOVED_TO, schema::REPLACED_SHA256)).map(drop)
 }
 
 fn immutable_uri(path: &Path) -> String {

@@ -7,6 +7,11 @@ use super::StoreError;
 /// One file per version, applied in order; a version once released is never edited.
 const VERSIONS: &[&str] = &[include_str!("schema/1.sql")];
 
+/// The two facts about a damaged database that this one replaces.
+pub const REPLACED_MOVED_TO: &str = "replaced_moved_to";
+/// See [`REPLACED_MOVED_TO`].
+pub const REPLACED_SHA256: &str = "replaced_sha256";
+
 /// Says in the file's header that it is latchd's: the bytes of "ltch".
 const APPLICATION_ID: i64 = 0x6c74_6368;
 
@@ -37,13 +42,22 @@ pub fn inspect(connection: &Connection) -> Result<Found, StoreError> {
     })
 }
 
-/// Brings a database from `from` to the newest version, one transaction a version.
-pub fn migrate(connection: &Connection, from: i64) -> Result<(), StoreError> {
+/// A damaged database that was set aside: its new name and its SHA-256.
+pub type Replaced<'a> = (&'a str, &'a str);
+
+/// Brings a database from `from` to the newest version, one transaction a version. What it replaces is written with
+/// the first, so that no crash can make it look like a new installation.
+pub fn migrate(connection: &Connection, from: i64, replaced: Option<Replaced<'_>>) -> Result<(), StoreError> {
     let done = usize::try_from(from).unwrap_or(0);
     for (index, sql) in VERSIONS.iter().enumerate().skip(done) {
         let change =
             rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
         change.execute_batch(sql)?;
+        if let (0, Some((moved_to, sha256))) = (index, replaced) {
+            let fact = "INSERT INTO facts (name, value) VALUES (?1, ?2)";
+            change.execute(fact, (REPLACED_MOVED_TO, moved_to))?;
+            change.execute(fact, (REPLACED_SHA256, sha256))?;
+        }
         change.pragma_update(None, "application_id", APPLICATION_ID)?;
         change.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
         change.commit()?;

@@ -56,14 +56,19 @@ pub struct NewJob<'a> {
     pub born: queue::Born,
 }
 
+/// The configured protocol, in the queue's words.
+pub(super) fn queue_api(shared: &Shared) -> queue::Api {
+    match shared.config.smile.api {
+        crate::config::model::Api::V1 => queue::Api::V1,
+        crate::config::model::Api::V3 => queue::Api::V3,
+    }
+}
+
 /// Writes a job with the person's details as they are now.
 pub fn enqueue(tx: &Transaction<'_>, shared: &Shared, new: &NewJob<'_>) -> Result<(), AgentError> {
     let person = people::show(tx, &shared.keys.people, new.user)?;
     let details = person.as_ref().and_then(details::to_bytes).ok_or(AgentError::NoConsent)?;
-    let api = match shared.config.smile.api {
-        crate::config::model::Api::V1 => queue::Api::V1,
-        crate::config::model::Api::V3 => queue::Api::V3,
-    };
+    let api = queue_api(shared);
     queue::enqueue(
         tx,
         &shared.keys.queue,
@@ -203,6 +208,11 @@ fn hours(span: std::time::Duration) -> String {
 
 /// The network changed: jobs that waited because it was gone are due at once.
 pub fn hurry(shared: &Shared) {
+    match shared.store.write(queue::hurry) {
+        Ok(0) => {}
+        Ok(jobs) => log::info!(jobs = jobs; "the network changed; waiting jobs are tried at once"),
+        Err(error) => log::error!("waiting jobs could not be hurried: {error}"),
+    }
     shared.wake();
 }
 

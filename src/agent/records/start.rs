@@ -1,5 +1,6 @@
 //! The first rows of a run: what was found, what applies, what was interrupted.
 
+use super::jobs::queue_api;
 use super::{Fields, event};
 use crate::agent::error::AgentError;
 use crate::agent::lockout_rule;
@@ -7,12 +8,17 @@ use crate::agent::shared::{DatabaseAlarm, Shared};
 use crate::audit;
 use crate::people;
 use crate::queue;
+use crate::store;
 
 /// At start: open intents become `unlock_interrupted`, jobs found in `sending` become unknown outcomes.
 pub fn recover(shared: &Shared) -> Result<(), AgentError> {
     let (open, unknown) = shared.store.write(|tx| {
         people::recover_at_start(tx)?;
         let unknown = queue::recover_at_start(tx)?;
+        for job in queue::adopt(tx, queue_api(shared))? {
+            let fields = [("failure", "made for the other protocol".to_owned())];
+            event(tx, shared, None, Some(job), None, "job_failed", fields)?;
+        }
         for job in queue::resolve_unknown(tx, &shared.config.queue)? {
             event(tx, shared, None, Some(job), None, "job_resubmitted", [])?;
         }
@@ -53,17 +59,21 @@ pub fn effective(shared: &Shared) -> Result<(), AgentError> {
 /// The first event of a fresh database that took a damaged one's place.
 pub fn database_replaced(shared: &Shared, moved_to: &str, sha256: &str) -> Result<(), AgentError> {
     let fields = [("moved_to", moved_to.to_owned()), ("sha256", sha256.to_owned())];
-    shared.store.write(|tx| event(tx, shared, None, None, None, "database_replaced", fields))
+    shared.store.write(|tx| {
+        event(tx, shared, None, None, None, "database_replaced", fields)?;
+        Ok(store::clear_replaced(tx)?)
+    })
 }
 
-/// The alarm of a replaced database that nobody acknowledged yet: it is the first event, and survives restarts.
+/// The alarm of a replaced database that nobody acknowledged yet; it survives restarts.
 pub fn open_alarm(shared: &Shared) -> Result<Option<DatabaseAlarm>, AgentError> {
     shared.store.read(|tx| {
-        let Some(first) = audit::list(tx, 0, 1)?.into_iter().next() else { return Ok(None) };
-        if first.kind != "database_replaced" || audit::has_kind(tx, "database_acknowledged")? {
+        let Some(replaced) = audit::latest(tx, "database_replaced")? else { return Ok(None) };
+        let seen = audit::latest(tx, "database_acknowledged")?;
+        if seen.is_some_and(|seen| seen.seq > replaced.seq) {
             return Ok(None);
         }
-        let field = |key: &str| first.fields.get(key).cloned().unwrap_or_default();
+        let field = |key: &str| replaced.fields.get(key).cloned().unwrap_or_default();
         Ok(Some(DatabaseAlarm { moved_to: field("moved_to"), sha256: field("sha256") }))
     })
 }

@@ -1,5 +1,11 @@
 -- Version 1. Moments are three columns: boot id, microseconds since that boot, wall milliseconds or NULL.
 
+-- What this file says of itself: that it took a damaged one's place, until the events say so.
+CREATE TABLE facts (
+    name TEXT PRIMARY KEY NOT NULL,
+    value TEXT NOT NULL
+) STRICT;
+
 -- Who may open this door. Names and contact are sealed.
 CREATE TABLE people (
     id INTEGER PRIMARY KEY,
@@ -69,6 +75,7 @@ CREATE TABLE jobs (
     resubmits INTEGER NOT NULL DEFAULT 0,
     due_boot_id BLOB NOT NULL,
     due_us INTEGER NOT NULL,
+    due_asked INTEGER NOT NULL DEFAULT 0 CHECK (due_asked IN (0, 1)),
     bytes INTEGER NOT NULL,
     details BLOB,
     images INTEGER NOT NULL,
@@ -80,6 +87,8 @@ CREATE TABLE jobs (
     created_wall_ms INTEGER
 ) STRICT;
 -- An index per state that something looks for: finished jobs, which stay, are in none of them.
+-- Bytes of pictures that are still held: what the queue's limit counts.
+CREATE INDEX jobs_held_bytes ON jobs (bytes) WHERE images = 1;
 CREATE INDEX jobs_new ON jobs (seq, due_boot_id, due_us) WHERE state = 'new';
 CREATE INDEX jobs_accepted ON jobs (seq, due_boot_id, due_us) WHERE state = 'accepted';
 CREATE INDEX jobs_unknown ON jobs (seq, api, due_boot_id, due_us) WHERE state = 'unknown_outcome';
@@ -87,7 +96,7 @@ CREATE INDEX jobs_sending ON jobs (seq) WHERE state = 'sending';
 CREATE INDEX jobs_held ON jobs (seq, reason) WHERE state = 'held';
 CREATE INDEX jobs_dead ON jobs (seq, images) WHERE state = 'dead_letter';
 
--- When each state began.
+-- The first and the last time of each state.
 CREATE TABLE job_times (
     job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
     state TEXT NOT NULL,
@@ -137,6 +146,8 @@ CREATE TABLE events (
     wall_ms INTEGER,
     mac BLOB NOT NULL CHECK (length(mac) = 32)
 ) STRICT;
+CREATE INDEX events_replaced ON events (seq) WHERE kind = 'database_replaced';
+CREATE INDEX events_acknowledged ON events (seq) WHERE kind = 'database_acknowledged';
 CREATE INDEX events_intent ON events (attempt) WHERE kind = 'unlock_intent';
 -- The intents without a result: looking through all events for them would slow each start down.
 CREATE TABLE open_intents (
