@@ -123,3 +123,44 @@ fn without_a_lock_no_attempt_begins_and_the_reason_is_said() {
     assert_eq!((answer.exit, answer.word("outcome")), (1, "lock_not_ready"), "{answer:?}");
     assert_eq!(answer.last["pictures"], 0);
 }
+
+/// Nothing extends a pulse, and nobody who was approved is sent away because the door is open already.
+#[test]
+fn who_is_approved_while_the_door_is_open_gets_a_pulse_of_their_own() {
+    let config = [("unlock_ms = 300", "unlock_ms = 4000")];
+    let site = Site::open(&Options { config: &config, ..Options::default() });
+    assert_eq!(site.authenticate("approved").word("outcome"), "granted");
+    let answer = site.authenticate("approved");
+    assert_eq!((answer.exit, answer.word("outcome")), (0, "granted"), "{answer:?}\n{}", site.logs());
+    site.wait("both pulses to end", |site| site.edges().len() == 4 && site.is_locked());
+    let edges = site.edges();
+    assert!(edges[2].at >= edges[1].at, "the second opens after the first has ended: {edges:?}");
+    assert!(edges[1].at.since(edges[0].at).as_millis() >= 4000, "the first was not cut short");
+}
+
+/// door-rules 9: an end on purpose is no crash.
+#[test]
+fn a_clean_stop_with_the_door_open_locks_it_and_closes_the_intent() {
+    let config = [("unlock_ms = 300", "unlock_ms = 5000")];
+    let mut site = Site::open(&Options { config: &config, ..Options::default() });
+    assert_eq!(site.authenticate("approved").word("outcome"), "granted");
+    site.stop_daemon();
+    site.wait("the lock", Site::is_locked);
+    let events = site.events();
+    let done = events.iter().find(|event| event["event"] == "unlock_done").unwrap();
+    assert_eq!(done["fields"]["cause"], "command", "{done}");
+    site.start_daemon();
+    assert!(!site.has_event("unlock_interrupted"));
+}
+
+/// door-rules 13: walking away before the answer does not save a denied person from being counted.
+#[test]
+fn a_denial_that_comes_late_counts_too() {
+    let scenario = "[[user]]\nid = \"denied\"\nverdict = \"block\"\ndecide_after_ms = 1500\n";
+    let config = [("window_ms = 8000", "window_ms = 1000"), ("[queue]", "[lockout]\ndenials = 1\n\n[queue]")];
+    let site = Site::open(&Options { scenario, config: &config, ..Options::default() });
+    assert_eq!(site.authenticate("denied").word("outcome"), "expired");
+    site.wait("the lock-out", |site| site.has_event("locked_out"));
+    assert_eq!(site.authenticate("denied").word("outcome"), "locked_out");
+    assert_eq!(site.authenticate("approved").word("outcome"), "granted", "the reader is not blamed for it");
+}

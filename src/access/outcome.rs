@@ -111,7 +111,9 @@ impl Outcome {
             Self::Denied { .. } => "denied: the service did not confirm this person".into(),
             Self::CaptureFailed(reason) => format!("refused: no usable pictures ({reason})"),
             Self::LockFailed(reason) => format!("failed: the lock did not open ({reason})"),
-            Self::DatabaseFailed => "failed: the job could not be saved (see the journal)".into(),
+            Self::DatabaseFailed => {
+                "failed: it could not be written down, so nothing was done (see the journal)".into()
+            }
             Self::JobRejected => "failed: the service refused the job (see `latchd queue list`)".into(),
             Self::Offline => "saved: the service cannot be reached; the door stays locked".into(),
             Self::Paused => "saved: the queue is paused (see `latchd status`); the door stays locked".into(),

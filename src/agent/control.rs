@@ -102,7 +102,13 @@ impl Handler for Control {
             }
             other => {
                 let actor = Actor { uid: peer.uid };
-                let backend = operations::Backend::of(&self.shared);
+                // Questions have a connection of their own: a long walk of the audit must not hold the door up.
+                let own = other.only_reads().then(|| self.shared.reader().ok()).flatten();
+                let mut backend = operations::Backend::of(&self.shared);
+                if let Some(own) = &own {
+                    backend.store = own;
+                }
+                let changes = !other.only_reads();
                 let mut send = |reply: Reply| drop(answer.send(&reply));
                 if let Err(error) = operations::perform(&backend, actor, other, &mut send) {
                     send(Reply::Failed {
@@ -111,7 +117,9 @@ impl Handler for Control {
                         remedy: error.remedy(),
                     });
                 }
-                self.shared.wake();
+                if changes {
+                    self.shared.wake();
+                }
             }
         }
     }

@@ -17,7 +17,7 @@ use crate::capture::{CameraCapture, CaptureError, Progress};
 use crate::clock::BootTime;
 use crate::control::Reply;
 use crate::guard::{Link, LinkReport, LockCause, Report as GuardReport, Request};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvError, Sender, after, never, select};
 use serde_json::json;
 use std::collections::VecDeque;
 use std::sync::atomic::Ordering;
@@ -52,6 +52,17 @@ pub struct Director {
     pulsing: Option<(AttemptId, BootTime)>,
 }
 
+/// What the director hears. The guard has a channel of its own: a flood of claims must not hold its reports back.
+pub struct Ears {
+    /// From the link to the guard.
+    pub guard: Receiver<LinkReport>,
+    /// From everybody else.
+    pub messages: Receiver<Message>,
+}
+
+/// How long a clean stop waits for the guard's word that the line is locked.
+const LAST_WORD: Duration = Duration::from_millis(300);
+
 impl Director {
     /// A director at rest.
     pub fn new(shared: Arc<Shared>, machine: Machine, hands: Hands, lock: Arc<Mutex<LockView>>) -> Self {
@@ -59,35 +70,46 @@ impl Director {
         Self { shared, machine, hands, mark, lock, current: None, incoming: None, pulsing: None }
     }
 
-    /// Runs until [`Message::Stop`]. `ping` is how often systemd wants to hear from the daemon.
-    pub fn run(&mut self, messages: &Receiver<Message>, ping: Option<Duration>) {
-        let mut next_ping = ping.map(|every| self.now().plus(every));
+    /// Runs until [`Message::Stop`].
+    pub fn run(&mut self, ears: &Ears) {
         loop {
+            let due = self.machine.deadline();
             let now = self.now();
-            let due = [self.machine.deadline(), next_ping].into_iter().flatten().min();
-            let message = match due {
-                Some(due) => messages.recv_timeout(due.since(now)),
-                None => messages.recv().map_err(|_| RecvTimeoutError::Disconnected),
+            // Nothing ever comes from `never`: without a deadline only the channels wake this thread.
+            let timer = due.map_or_else(never, |due| after(due.since(now)));
+            let heard = select! {
+                recv(ears.guard) -> report => report.map(Message::Guard),
+                recv(ears.messages) -> message => message,
+                recv(timer) -> _ => Ok(Message::Tick),
             };
             self.mark.busy(self.now());
-            match message {
-                Ok(Message::Stop) | Err(RecvTimeoutError::Disconnected) => break,
+            match heard {
+                Ok(Message::Stop) | Err(RecvError) => break,
                 Ok(message) => self.hear(message),
-                Err(RecvTimeoutError::Timeout) => {}
             }
             if self.machine.deadline().is_some_and(|due| self.now() >= due) {
                 self.feed(Event::Tick);
             }
-            if let (Some(due), Some(every)) = (next_ping, ping)
-                && self.now() >= due
-            {
-                self.shared.watchdog.ping(self.shared.clock.as_ref());
-                next_ping = Some(self.now().plus(every));
-            }
             self.mark.resting();
         }
-        // Whatever is under way ends without an open door.
+        self.stop(ears);
+    }
+
+    /// Whatever is under way ends without an open door, and its intent is not left open.
+    fn stop(&mut self, ears: &Ears) {
+        if let Some(attempt) = self.machine.attempt() {
+            self.feed(Event::Cancelled { attempt });
+        }
         let _ = self.hands.link.send(Request::Lock);
+        let end = self.now().plus(LAST_WORD);
+        while self.pulsing.is_some() {
+            let left = end.since(self.now());
+            match ears.guard.recv_timeout(left) {
+                Ok(report) => self.hear(Message::Guard(report)),
+                Err(_) => break,
+            }
+        }
+        self.mark.resting();
     }
 
     fn now(&self) -> BootTime {
@@ -102,7 +124,7 @@ impl Director {
             Message::Captured(attempt, result) => self.captured(attempt, *result),
             Message::Guard(report) => self.guard(report),
             Message::Submitted(attempt, job, result) => self.submitted(attempt, job, result),
-            Message::Stop => {}
+            Message::Tick | Message::Stop => {}
         }
     }
 
@@ -192,7 +214,7 @@ impl Director {
         }
         match report {
             LinkReport::Down { .. } => {
-                self.pulse_ended("hang-up", self.now());
+                self.pulse_ended("lock_lost", self.now());
                 self.feed(Event::LockLost);
             }
             LinkReport::Report(report) => self.guard_report(report),
@@ -208,16 +230,30 @@ impl Director {
                 if let Some(story) = self.story(attempt) {
                     story.times.edge = Some(at);
                     story.commits_to_edge = Some(commits - story.commits_before);
+                    story.intent_open = false;
                 }
                 self.pulsing = Some((attempt, at));
                 self.feed(Event::Unlocked { attempt });
             }
-            GuardReport::Locked { at, cause, .. } => self.pulse_ended(cause.name(), at),
+            GuardReport::Locked { at, cause, .. } => {
+                self.pulse_ended(cause.name(), at);
+                self.feed(Event::Locked);
+            }
+            GuardReport::LineLost { .. } => {
+                self.pulse_ended("line_lost", self.now());
+                self.feed(Event::LockLost);
+            }
             GuardReport::Refused { attempt, reason } => {
                 self.feed(Event::LockRefused { attempt, reason: reason.name() });
             }
             _ => {}
         }
+    }
+
+    /// The intent was written and no edge came of it.
+    fn close_intent(&self, attempt: AttemptId, outcome: &Outcome) {
+        let fields = vec![("cause", format!("no_edge: {}", outcome.word()))];
+        records::append(&self.shared, Some(attempt), None, "unlock_done", fields);
     }
 
     /// The strike fell back: the intent is done.
@@ -252,6 +288,7 @@ impl Director {
                 }
                 Event::SubmitFailed { attempt, job, failure: kind }
             }
+            Submitted::NotRecorded => Event::StoreFailed { attempt },
             Submitted::Verdict { report, at } => {
                 if let Some(story) = self.story(attempt) {
                     story.times.verdict = Some(at);
@@ -300,6 +337,10 @@ impl Director {
                     }
                     Err(_) => events.push_back(Event::LockRefused { attempt, reason: "lock_lost" }),
                 }
+            }
+            Command::Lock => {
+                // A lost link is locked by the guard's hang-up and by the relock.
+                let _ = self.hands.link.send(Request::Lock);
             }
             Command::Finish { attempt, outcome } => self.finish(attempt, &outcome),
         }
@@ -381,11 +422,16 @@ impl Director {
         events: &mut VecDeque<Event>,
     ) {
         let shared = Arc::clone(&self.shared);
-        let recorded = records::verdict(&shared, self.story(attempt), attempt, job, report, decision, intent);
+        let recorded = match (self.story(attempt), decision) {
+            (Some(story), Some(decision)) => records::verdict(&shared, story, job, report, decision, intent),
+            // The attempt is over: nothing can follow from it.
+            _ => records::drained_verdict(&shared, job, report),
+        };
         match (recorded, intent) {
             (Ok(()), true) => {
                 if let Some(story) = self.story(attempt) {
                     story.times.intended = Some(shared.clock.boot());
+                    story.intent_open = true;
                 }
                 events.push_back(Event::VerdictStored { attempt });
             }
@@ -412,6 +458,9 @@ impl Director {
             story.progress("granted", "door open", json!({}));
         }
         story.end(outcome);
+        if story.intent_open {
+            self.close_intent(attempt, outcome);
+        }
         let kind = if *outcome == Outcome::Granted { "granted" } else { "attempt_ended" };
         let mut note = Note::new(attempt, kind).with("outcome", outcome.word());
         if let Some(job) = story.job {

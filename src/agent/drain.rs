@@ -4,30 +4,38 @@
 use super::error::AgentError;
 use super::job::Outgoing;
 use super::records;
-use super::shared::Shared;
+use super::shared::{Shared, Unsettled, submission_limit};
 use crate::access::JobId;
 use crate::clock::BootTime;
 use crate::queue::{self, Move, QueueError};
 use crate::smileid::{Handle, LookUp, Repeat, Status};
 use crate::store::Transaction;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
+use std::sync::PoisonError;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-/// Longest piece of work: all of a submission's time limits with one repetition.
-const LIMIT: Duration = Duration::from_secs(300);
 /// Longest sleep: a deadline that was computed wrongly costs minutes, not days.
 const NAP: Duration = Duration::from_secs(600);
-
+/// Shortest sleep.
+const BREATH: Duration = Duration::from_millis(20);
+/// First and longest pause after the disk refused something: it is neither hammered, nor is the service.
+const SORE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(300));
 /// How often the service may say that it does not know a job that it took: with the backoff some hours.
 const NOT_FOUND_TRIES: u32 = 12;
-/// Shortest sleep: a job that is due but cannot be moved must not spin.
-const BREATH: Duration = Duration::from_millis(20);
+
+/// What a step leads to.
+enum Next {
+    /// Look again at once.
+    Go,
+    /// Nothing to do until then.
+    Sleep(Duration),
+}
 
 /// Runs until the process ends. Woken by new jobs, operators and the network; otherwise by the next due time.
 pub fn run(shared: &Shared, woken: &Receiver<()>) {
-    let mark = shared.watchdog.register("drain", LIMIT);
-    let mut nap = Duration::ZERO;
+    let mark = shared.watchdog.register("drain", submission_limit(&shared.config));
+    let (mut nap, mut sore) = (Duration::ZERO, SORE.0);
     loop {
         match woken.recv_timeout(nap) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -35,16 +43,25 @@ pub fn run(shared: &Shared, woken: &Receiver<()>) {
         }
         loop {
             // Whoever stands at the door comes first; the end of the attempt wakes this thread.
-            if shared.attempt_active.load(Ordering::Acquire) {
+            if shared.attempt_active.load(Ordering::Acquire) || shared.is_stopping() {
                 nap = NAP;
                 break;
             }
             mark.busy(shared.clock.boot());
             let next = step(shared);
             mark.resting();
-            if let Some(pause) = next {
-                nap = pause.min(NAP);
-                break;
+            match next {
+                Ok(Next::Go) => sore = SORE.0,
+                Ok(Next::Sleep(pause)) => {
+                    nap = pause.clamp(BREATH, NAP);
+                    break;
+                }
+                Err(error) => {
+                    log::error!(pause_s = sore.as_secs(); "the queue cannot go on: {error}");
+                    nap = sore;
+                    sore = (sore * 2).min(SORE.1);
+                    break;
+                }
             }
         }
     }
@@ -72,59 +89,65 @@ fn next(tx: &Transaction<'_>) -> Result<Work, QueueError> {
     }
 }
 
-/// One piece of work; how long to wait when there was none.
-fn step(shared: &Shared) -> Option<Duration> {
-    match shared.store.read(next) {
-        Ok(Work::Submit(job)) => submit(shared, job),
-        Ok(Work::Poll(job)) => poll(shared, job),
-        Ok(Work::LookUp(job)) => look_up(shared, job),
-        Ok(Work::Nothing(due)) => {
-            return Some(due.map_or(NAP, |due| due.since(shared.clock.boot()).max(BREATH)));
-        }
-        Err(error) => {
-            log::error!("the queue cannot be read: {error}");
-            return Some(NAP);
+/// One piece of work. An error is the disk's: what the service says ends in the queue.
+fn step(shared: &Shared) -> Result<Next, AgentError> {
+    catch_up(shared)?;
+    match shared.store.read(next)? {
+        Work::Submit(job) => send(shared, job, Repeat::AsFirst)?,
+        Work::Poll(job) => poll(shared, job)?,
+        Work::LookUp(job) => look_up(shared, job)?,
+        Work::Nothing(due) => {
+            return Ok(Next::Sleep(due.map_or(NAP, |due| due.since(shared.clock.boot()))));
         }
     }
-    None
+    Ok(Next::Go)
 }
 
-fn submit(shared: &Shared, job: JobId) {
-    send(shared, job, Repeat::AsFirst);
-}
-
-fn send(shared: &Shared, job: JobId, repeat: Repeat) {
-    let begun = shared.store.write(|tx| queue::transition(tx, job, &Move::Send));
-    if let Err(error) = begun {
-        log::error!(job:% = job; "the job cannot be sent: {error}");
-        return;
+/// Writes down what a full or failing disk did not take. Nothing is sent before that is done.
+fn catch_up(shared: &Shared) -> Result<(), AgentError> {
+    let mut unsettled = shared.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
+    while let Some((job, what)) = unsettled.last() {
+        let written = match what {
+            Unsettled::Accepted(remote_job) => records::accepted(shared, *job, remote_job),
+            Unsettled::Failed(failure) => records::try_settle(shared, *job, failure, vec![]),
+        };
+        match written {
+            // An operator was faster: what is written stands.
+            Ok(()) | Err(AgentError::Queue(QueueError::Illegal { .. } | QueueError::Unknown(_))) => {
+                unsettled.pop();
+            }
+            Err(error) => return Err(error),
+        }
     }
+    Ok(())
+}
+
+fn send(shared: &Shared, job: JobId, repeat: Repeat) -> Result<(), AgentError> {
+    shared.store.write(|tx| queue::transition(tx, job, &Move::Send))?;
     let sent = match Outgoing::load(shared, job) {
         Ok(outgoing) => outgoing.submit_as(shared, repeat),
         Err(error) => Err(error.into_failure()),
     };
     match sent {
-        Ok(handle) => {
-            if let Err(error) = records::accepted(shared, job, &handle.remote_job) {
-                log::error!(job:% = job; "the acceptance could not be saved: {error}");
-            }
-        }
+        Ok(handle) => records::accepted(shared, job, &handle.remote_job)
+            .inspect_err(|_| shared.remember(job, Unsettled::Accepted(handle.remote_job))),
         Err(failure) => {
             log::warn!(job:% = job, failure = failure.kind.name(); "submission failed: {failure}");
             records::settle(shared, job, &failure, vec![]);
+            Ok(())
         }
     }
 }
 
-fn handle(shared: &Shared, job: JobId) -> Option<Handle> {
-    let row = shared.store.read(|tx| queue::info(tx, job)).ok()?;
+fn handle(shared: &Shared, job: JobId) -> Result<Handle, AgentError> {
+    let row = shared.store.read(|tx| queue::info(tx, job))?;
     let remote_job = row.remote.unwrap_or_else(|| job.to_string());
-    Some(Handle { product: row.product, user_id: row.user_id, remote_job })
+    Ok(Handle { product: row.product, user_id: row.user_id, remote_job })
 }
 
-fn poll(shared: &Shared, job: JobId) {
-    let Some(handle) = handle(shared, job) else { return };
-    let result = match shared.client.status(&handle) {
+fn poll(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    let handle = handle(shared, job)?;
+    match shared.client.status(&handle) {
         Ok(Status::Final(report)) => records::drained_verdict(shared, job, &report),
         Ok(Status::Pending) => postpone(shared, job),
         Ok(Status::NotFound) => not_found(shared, job),
@@ -132,9 +155,6 @@ fn poll(shared: &Shared, job: JobId) {
             log::debug!(job:% = job, failure = failure.kind.name(); "no status: {failure}");
             postpone(shared, job)
         }
-    };
-    if let Err(error) = result {
-        log::error!(job:% = job; "the verdict could not be saved: {error}");
     }
 }
 
@@ -157,23 +177,21 @@ fn not_found(shared: &Shared, job: JobId) -> Result<(), AgentError> {
 }
 
 /// v1: what became of a job whose answer was lost (queue promise 2).
-fn look_up(shared: &Shared, job: JobId) {
-    let Some(handle) = handle(shared, job) else { return };
-    let result = match shared.client.look_up(&handle) {
-        Ok(LookUp::Done(report)) => records::accepted(shared, job, &handle.remote_job)
-            .and_then(|()| records::drained_verdict(shared, job, &report)),
+fn look_up(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    let handle = handle(shared, job)?;
+    match shared.client.look_up(&handle) {
+        Ok(LookUp::Done(report)) => {
+            records::accepted(shared, job, &handle.remote_job)?;
+            records::drained_verdict(shared, job, &report)
+        }
         Ok(LookUp::Processing) => records::accepted(shared, job, &handle.remote_job),
-        Ok(LookUp::NotReceived(repeat)) => shared
-            .store
-            .write(|tx| queue::transition(tx, job, &Move::ProvedUntaken))
-            .map_err(AgentError::from)
-            .map(|()| send(shared, job, repeat)),
+        Ok(LookUp::NotReceived(repeat)) => {
+            shared.store.write(|tx| queue::transition(tx, job, &Move::ProvedUntaken))?;
+            send(shared, job, repeat)
+        }
         Err(failure) => {
             log::debug!(job:% = job, failure = failure.kind.name(); "no look-up: {failure}");
             postpone(shared, job)
         }
-    };
-    if let Err(error) = result {
-        log::error!(job:% = job; "the look-up could not be saved: {error}");
     }
 }

@@ -80,6 +80,18 @@ impl AgentError {
         }
     }
 
+    /// Whether the disk or the database is full, in whichever room that was met.
+    pub fn is_full(&self) -> bool {
+        let store = match self {
+            Self::Store(error)
+            | Self::Queue(QueueError::Store(error))
+            | Self::People(PeopleError::Store(error))
+            | Self::Audit(AuditError::Store(error)) => error,
+            _ => return false,
+        };
+        matches!(store, StoreError::Full { .. })
+    }
+
     /// 2 for what a restart cannot mend, 1 for the rest.
     pub fn exit_code(&self) -> u8 {
         match self {

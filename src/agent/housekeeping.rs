@@ -24,38 +24,48 @@ pub fn run(shared: &Shared) {
         })
         .ok();
     let (_never, timer) = crossbeam_channel::bounded::<()>(0);
-    let mut head_written = shared.clock.boot();
+    let begun = shared.clock.boot();
+    let (mut next_round, mut next_head) = (begun.plus(ROUND), begun.plus(HEAD));
     let mut head = None;
     let mut settled_at = 0;
     loop {
+        let left = next_round.since(shared.clock.boot());
         let changed = match &network {
-            Some(network) => network.wait(ROUND),
+            Some(network) => network.wait(left),
             None => {
-                let _ = timer.recv_timeout(ROUND);
+                let _ = timer.recv_timeout(left);
                 false
             }
         };
-        mark.busy(shared.clock.boot());
+        let now = shared.clock.boot();
+        mark.busy(now);
         if changed {
             log::debug!("the network changed; the queue is looked at");
-            shared.wake();
-        } else {
-            records::sweep(shared);
-        }
-        // Erased pictures leave the disk with the log that still holds them. An idle hour commits and writes nothing.
-        let commits = shared.store.commits();
-        if commits != settled_at && matches!(shared.store.settle(), Ok(true)) {
-            settled_at = commits;
-        }
-        if records::release_clock_held(shared) {
+            records::hurry(shared);
             shared.wake();
         }
-        if shared.clock.boot().since(head_written) >= HEAD {
-            head_written = shared.clock.boot();
+        // By the time and not by the silence: a network that flaps must not keep pictures from being erased.
+        if now >= next_round {
+            next_round = now.plus(ROUND);
+            settled_at = round(shared, settled_at);
+        }
+        if now >= next_head {
+            next_head = now.plus(HEAD);
             head = write_head(shared, head);
         }
         mark.resting();
     }
+}
+
+/// One round; gives the number of commits up to which the log was emptied.
+fn round(shared: &Shared, settled_at: u64) -> u64 {
+    records::sweep(shared);
+    if records::release_clock_held(shared) {
+        shared.wake();
+    }
+    // Erased pictures leave the disk with the log that still holds them. An idle hour commits and writes nothing.
+    let commits = shared.store.commits();
+    if commits != settled_at && matches!(shared.store.settle(), Ok(true)) { commits } else { settled_at }
 }
 
 /// Writes the chain's head to the journal if it moved; gives the head that is written there now.

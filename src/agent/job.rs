@@ -4,7 +4,8 @@ use super::details;
 use super::error::AgentError;
 use super::shared::Shared;
 use crate::access::JobId;
-use crate::queue::{self, Job};
+use crate::clock::Wall;
+use crate::queue::{self, Job, QueueError};
 use crate::smileid::{
     Consent, Details, Enrolment, Failure, FailureKind, Handle, Images, Reject, Repeat, Submission,
 };
@@ -28,17 +29,21 @@ pub enum Unsendable {
 }
 
 impl Unsendable {
-    /// As a failed submission: a job that cannot be read will never be taken.
+    /// As a failed submission: nothing was sent. What a busy or failing disk refused is tried again; a job whose
+    /// pictures or details are not readable will never be taken.
     pub fn into_failure(self) -> Failure {
-        Failure {
-            kind: FailureKind::RejectedJob(Reject::Invalid),
-            text: self.to_string(),
-            http: None,
-            code: None,
-            retry_after: None,
-            server_date: None,
-        }
+        let passing = matches!(
+            &self,
+            Self::Agent(AgentError::Queue(QueueError::Store(error))) if error.is_retryable()
+        );
+        let kind =
+            if passing { FailureKind::RefusedForCertain } else { FailureKind::RejectedJob(Reject::Invalid) };
+        not_sent(kind, &self.to_string())
     }
+}
+
+fn not_sent(kind: FailureKind, text: &str) -> Failure {
+    Failure { kind, text: text.to_owned(), http: None, code: None, retry_after: None, server_date: None }
 }
 
 impl Outgoing {
@@ -57,6 +62,10 @@ impl Outgoing {
 
     /// Sends it.
     pub fn submit_as(&self, shared: &Shared, repeat: Repeat) -> Result<Handle, Failure> {
+        if shared.clock.wall() == Wall::Unknown {
+            // Certificates and signatures are judged by the time (queue promise 7).
+            return Err(not_sent(FailureKind::ClockUnknown, "the time is not known"));
+        }
         let info = &self.job.info;
         let liveness: Vec<&[u8]> = self.job.liveness.iter().map(|jpeg| jpeg.0.as_slice()).collect();
         let submission = Submission {

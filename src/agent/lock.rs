@@ -75,7 +75,10 @@ impl LockView {
     fn take_report(&mut self, report: &Report) {
         match (report, self.up.as_mut()) {
             (Report::LineHeld, Some(up)) => up.held = true,
-            (Report::LineLost { .. }, Some(up)) => up.held = false,
+            (Report::LineLost { .. }, Some(up)) => {
+                up.held = false;
+                self.unlocked = false;
+            }
             (Report::Unlocked { .. }, _) => self.unlocked = true,
             (Report::Locked { .. }, _) => self.unlocked = false,
             _ => {}

@@ -22,6 +22,8 @@ pub enum Message {
     Guard(LinkReport),
     /// From the submitter.
     Submitted(AttemptId, JobId, Submitted),
+    /// A deadline passed.
+    Tick,
     /// End the daemon cleanly.
     Stop,
 }
@@ -51,6 +53,8 @@ pub enum Submitted {
     },
     /// Not taken, or perhaps.
     Failed(smileid::Failure),
+    /// Taken by the service, but its id could not be made durable: nothing may follow from it.
+    NotRecorded,
     /// The service's verdict.
     Verdict {
         /// The answer.

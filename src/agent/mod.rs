@@ -6,10 +6,11 @@
 //! | director (main) | the attempt machine, every message | 30 s |
 //! | guard-link | the socket to the guard, heartbeats | - (the guard watches it) |
 //! | camera | one burst | 150 s |
-//! | submitter | the job of the person at the door | 300 s |
-//! | drain | the jobs that wait | 300 s |
+//! | submitter | the job of the person at the door | by its time limits |
+//! | drain | the jobs that wait | by its time limits |
 //! | housekeeping | network changes, retention, the audit's head | 60 s |
 //! | control-read, control-operator | the two sockets; a thread a connection | - |
+//! | watchdog | pings systemd while no other thread is stuck | - |
 //! | signals, log | SIGTERM; log lines | - |
 
 pub mod alone;
@@ -44,7 +45,7 @@ use crate::guard::{Link, link as guard_link};
 use crate::store::Opening;
 use control::Control;
 use crossbeam_channel::bounded;
-use director::{Director, Hands};
+use director::{Director, Ears, Hands};
 use lock::LockView;
 use message::Message;
 use sd_notify::NotifyState;
@@ -56,6 +57,10 @@ use std::time::Duration;
 const MESSAGES: usize = 64;
 /// Whose members may act on the operator socket of the service.
 const OPERATORS: &str = "latchd-operator";
+/// Reports of the guard that may wait for the director.
+const GUARD_REPORTS: usize = 64;
+/// How long a clean stop waits for submissions under way.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How long somebody who enrols waits for the verdict.
 const ENROLMENT_WAIT: Duration = Duration::from_secs(30);
 
@@ -103,12 +108,12 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
         .map_err(|source| ControlError::Io { path: config.device.run_dir.display().to_string(), source })?;
     // As a service the file modes say who may ask and who may act; elsewhere only this user may do either.
     let service = sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some();
-    let mode = if service { 0o660 } else { 0o600 };
-    let readers = server::bind(&read_path, mode)?;
-    let operators = server::bind(&operator_path, mode)?;
-    if service && let Err(error) = server::give_to_group(&operator_path, OPERATORS) {
-        log::warn!("operators must use sudo: {error}");
-    }
+    let readers = server::bind(&read_path, if service { 0o660 } else { 0o600 })?;
+    let operators = if service {
+        server::bind_for_group(&operator_path, OPERATORS)?
+    } else {
+        server::bind(&operator_path, 0o600)?
+    };
 
     let (messages, inbox) = bounded(MESSAGES);
     // One order each may wait; the director never blocks on its workers.
@@ -118,11 +123,13 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
 
     let link = Link::new(Arc::clone(&clock))?;
     let settings = guard_link::Settings { socket: config.door.guard_socket.clone(), config: guard.clone() };
-    let (to_director, handle, time) = (messages.clone(), link.clone(), Arc::clone(&clock));
+    // Of its own, so that nobody else's messages hold the guard's reports back; the link waits when it is full.
+    let (to_director, guard_inbox) = bounded(GUARD_REPORTS);
+    let (handle, time) = (link.clone(), Arc::clone(&clock));
     thread("guard-link", move || {
         guard_link::run(&settings, time.as_ref(), &handle, &mut |report| {
             // Only a director that is gone does not take it.
-            let _ = to_director.send(Message::Guard(report));
+            let _ = to_director.send(report);
         });
     })?;
     let (all, to_director) = (Arc::clone(&shared), messages.clone());
@@ -141,14 +148,18 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     thread("control-operator", move || server::serve(&operators, true, &control))?;
     signals(messages)?;
 
-    let ping = sd_notify::watchdog_enabled().map(|limit| limit / 2);
+    if let Some(limit) = sd_notify::watchdog_enabled() {
+        let all = Arc::clone(&shared);
+        thread("watchdog", move || all.watchdog.run(all.clock.as_ref(), limit / 2))?;
+    }
     let hands = Hands { link: link.clone(), camera: camera_orders, submitter: submit_orders };
     let mut director = Director::new(Arc::clone(&shared), Machine::new(rules(config)), hands, lock);
     notify(&[NotifyState::Ready, NotifyState::Status("at the door")]);
     log::info!(door = config.door.name.as_str(), ready_ms = clock.boot().as_millis(); "ready");
-    director.run(&inbox, ping);
+    director.run(&Ears { guard: guard_inbox, messages: inbox });
 
     notify(&[NotifyState::Stopping]);
+    farewell(&shared);
     records::append(&shared, None, None, "stopped", vec![]);
     housekeeping::write_head(&shared, None);
     // Other threads still hold the database, so nothing closes it: empty its WAL here.
@@ -161,6 +172,16 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     }
     log::logger().flush();
     Ok(())
+}
+
+/// No new work, and some time for submissions under way: one that is cut off is an unknown outcome.
+fn farewell(shared: &Shared) {
+    shared.stopping.store(true, std::sync::atomic::Ordering::Release);
+    let (_keep, never) = bounded::<()>(0);
+    let end = shared.clock.boot().plus(FAREWELL);
+    while shared.watchdog.is_busy(&["submitter", "drain"]) && shared.clock.boot() < end {
+        let _ = never.recv_timeout(Duration::from_millis(20));
+    }
 }
 
 fn notify(states: &[NotifyState<'_>]) {
@@ -180,8 +201,15 @@ fn start_records(shared: &Shared, opening: &Opening) -> Result<(), AgentError> {
     } else {
         *shared.alarm.lock().unwrap_or_else(PoisonError::into_inner) = records::open_alarm(shared)?;
     }
-    records::recover(shared)?;
-    records::effective(shared)
+    match records::recover(shared).and_then(|()| records::effective(shared)) {
+        // Exiting would not make room. Nothing is admitted while the disk is full, and what is found in `sending`
+        // stays there: it is not sent again.
+        Err(error) if error.is_full() => {
+            log::error!("the disk is full: the daemon runs, and takes no pictures until there is room");
+            Ok(())
+        }
+        other => other,
+    }
 }
 
 fn signals(director: crossbeam_channel::Sender<Message>) -> Result<(), AgentError> {

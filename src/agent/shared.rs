@@ -13,6 +13,7 @@ use secrecy::SecretString;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// The name of the database in the state directory.
 const DATABASE: &str = "latchd.db";
@@ -38,6 +39,25 @@ pub struct DatabaseAlarm {
     pub sha256: String,
 }
 
+/// What became of a job that is being sent and could not be written down. At most one an attempt and one of the
+/// drain: whoever cannot write sends nothing more.
+pub enum Unsettled {
+    /// The service took it, under this id.
+    Accepted(String),
+    /// It was not taken, or perhaps.
+    Failed(smileid::Failure),
+}
+
+/// Longest that one submission may take by its time limits: token, connection, body and answer, all of it twice
+/// (a refused token is renewed once), and the wait for a verdict.
+pub fn submission_limit(config: &Config) -> Duration {
+    let smile = &config.smile;
+    let once = u64::from(smile.connect_timeout_ms)
+        + u64::from(smile.send_timeout_ms)
+        + 2 * u64::from(smile.answer_timeout_ms);
+    Duration::from_millis(4 * once) + Duration::from_secs(60)
+}
+
 /// Shared by all threads of the daemon, and by commands that work alone.
 pub struct Shared {
     /// `latchd.toml`.
@@ -60,6 +80,10 @@ pub struct Shared {
     pub attempt_active: AtomicBool,
     /// Wakes the drain; holds one wake-up, more at once are the same.
     pub wake_drain: Sender<()>,
+    /// The daemon ends: no new work.
+    pub stopping: AtomicBool,
+    /// What could not be written down yet about jobs that are being sent.
+    pub unsettled: Mutex<Vec<(JobId, Unsettled)>>,
     /// The database was replaced and nobody has said that they saw it.
     pub alarm: Mutex<Option<DatabaseAlarm>>,
 }
@@ -148,9 +172,16 @@ impl Shared {
             watchdog: Watchdog::default(),
             attempt_active: AtomicBool::new(false),
             wake_drain,
+            stopping: AtomicBool::new(false),
+            unsettled: Mutex::new(Vec::new()),
             alarm: Mutex::new(None),
         });
         Ok(Opened { shared, opening, woken })
+    }
+
+    /// A connection of its own to the database, for reading.
+    pub fn reader(&self) -> Result<Store, AgentError> {
+        Ok(open_store(&self.config, Mode::ReadOnly, &self.clock, &self.random)?.0)
     }
 
     fn new_id(&self) -> [u8; 16] {
@@ -185,6 +216,17 @@ impl Shared {
         if !active {
             self.wake();
         }
+    }
+
+    /// Whether the daemon ends.
+    pub fn is_stopping(&self) -> bool {
+        self.stopping.load(Ordering::Acquire)
+    }
+
+    /// Keeps what a full or failing disk did not take, for the drain to try again.
+    pub fn remember(&self, job: JobId, what: Unsettled) {
+        self.unsettled.lock().unwrap_or_else(PoisonError::into_inner).push((job, what));
+        self.wake();
     }
 
     /// The database alarm, if nobody has acknowledged it.

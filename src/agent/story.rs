@@ -81,6 +81,8 @@ pub struct Story {
     pub commits_before: u64,
     /// Durable commits up to the edge.
     pub commits_to_edge: Option<u64>,
+    /// The intent to unlock is written and nothing has come of it yet.
+    pub intent_open: bool,
     /// Stops the camera.
     pub cancelled: Arc<AtomicBool>,
 }
@@ -101,6 +103,7 @@ impl Story {
             times,
             commits_before,
             commits_to_edge: None,
+            intent_open: false,
             cancelled: Arc::new(AtomicBool::new(false)),
         }
     }

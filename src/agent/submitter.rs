@@ -6,15 +6,13 @@
 use super::job::Outgoing;
 use super::message::{Message, Submitted};
 use super::records;
-use super::shared::Shared;
+use super::shared::{Shared, Unsettled, submission_limit};
 use crate::access::{AttemptId, JobId};
 use crate::clock::BootTime;
 use crate::smileid::{Handle, Status};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use std::sync::atomic::Ordering;
 use std::time::Duration;
-
-/// Longest piece of work: all of a submission's time limits with one repetition, and the wait for a verdict.
-pub const LIMIT: Duration = Duration::from_secs(300);
 
 /// What the submitter is asked to do.
 pub enum SubmitOrder {
@@ -33,7 +31,7 @@ pub enum SubmitOrder {
 
 /// Runs until the orders end.
 pub fn run(shared: &Shared, orders: &Receiver<SubmitOrder>, director: &Sender<Message>) {
-    let mark = shared.watchdog.register("submitter", LIMIT);
+    let mark = shared.watchdog.register("submitter", submission_limit(&shared.config));
     let mut next = orders.recv().ok();
     while let Some(order) = next {
         mark.busy(shared.clock.boot());
@@ -82,9 +80,11 @@ fn submit(
     };
     let at = shared.clock.boot();
     if let Err(error) = records::accepted(shared, job, &handle.remote_job) {
-        // The service has it, and a restart must not send it again: it stays `sending`, which a start reads as
-        // an unknown outcome. Without the durable id nothing may follow from the verdict.
+        // The service has it: the drain tries again to write that down. Without the durable id nothing may follow
+        // from the verdict.
         log::error!(attempt:% = attempt, job:% = job; "the acceptance could not be saved: {error}");
+        shared.remember(job, Unsettled::Accepted(handle.remote_job));
+        tell(Submitted::NotRecorded);
         return None;
     }
     if !tell(Submitted::Accepted { remote_job: handle.remote_job.clone(), at }) {
@@ -113,8 +113,9 @@ fn watch(
             Ok(Status::Pending | Status::NotFound) => {}
             Err(failure) => log::debug!(failure = failure.kind.name(); "no status: {failure}"),
         }
-        let now = shared.clock.boot();
-        if now.plus(pause) >= until {
+        // When the attempt is over, or the daemon ends, the job is the drain's.
+        let over = !shared.attempt_active.load(Ordering::Acquire) || shared.is_stopping();
+        if over || shared.clock.boot().plus(pause) >= until {
             return None;
         }
         match orders.recv_timeout(pause) {

@@ -52,14 +52,31 @@ impl Watchdog {
         mark
     }
 
+    /// Whether one of the named threads works.
+    pub fn is_busy(&self, names: &[&str]) -> bool {
+        let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
+        marks.iter().any(|mark| {
+            names.contains(&mark.name) && mark.busy_since_micros.load(Ordering::Acquire) != RESTING
+        })
+    }
+
     /// The first thread that is stuck.
     pub fn stuck(&self, now: BootTime) -> Option<&'static str> {
         let marks = self.marks.lock().unwrap_or_else(PoisonError::into_inner);
         marks.iter().find(|mark| mark.stuck(now)).map(|mark| mark.name)
     }
 
+    /// Pings systemd every `every` until the process ends, as long as no thread is stuck.
+    pub fn run(&self, clock: &dyn Clock, every: Duration) {
+        let (_keep, never) = crossbeam_channel::bounded::<()>(0);
+        loop {
+            self.ping(clock);
+            let _ = never.recv_timeout(every);
+        }
+    }
+
     /// Pings systemd unless a thread is stuck.
-    pub fn ping(&self, clock: &dyn Clock) {
+    fn ping(&self, clock: &dyn Clock) {
         match self.stuck(clock.boot()) {
             None => {
                 let _ = sd_notify::notify(&[sd_notify::NotifyState::Watchdog]);

@@ -143,7 +143,7 @@ fn converse(mut stream: UnixStream, peer: Peer, clock: &dyn Clock, handler: &dyn
 ///
 /// # Errors
 /// There is no such group, or this process is not a member of it.
-pub fn give_to_group(path: &Path, group: &str) -> Result<(), ControlError> {
+fn give_to_group(path: &Path, group: &str) -> Result<(), ControlError> {
     let groups = std::fs::read_to_string("/etc/group").map_err(|error| ControlError::io(path, error))?;
     let missing = || std::io::Error::other(format!("there is no group {group}"));
     let id = group_id(&groups, group).ok_or_else(|| ControlError::io(path, missing()))?;

@@ -49,15 +49,15 @@ const CODES: [(u8, &str, Verdict); 28] = [
     (4, "1242", SPOOF),
     (2, "0907", SPOOF),
     (4, "0907", SPOOF),
-    // The archive or its pictures could not be used.
-    (2, "0921", REJECTED),
-    (2, "0922", REJECTED),
-    (4, "0941", REJECTED),
-    (4, "0942", REJECTED),
-    (2, "0001", REJECTED),
-    (4, "0001", REJECTED),
-    (2, "0903", REJECTED),
-    (4, "0903", REJECTED),
+    // The archive or its pictures could not be used: nothing was judged, so it counts as no denial (door-rules 13).
+    (2, "0921", Verdict::Undecided),
+    (2, "0922", Verdict::Undecided),
+    (4, "0941", Verdict::Undecided),
+    (4, "0942", Verdict::Undecided),
+    (2, "0001", Verdict::Undecided),
+    (4, "0001", Verdict::Undecided),
+    (2, "0903", Verdict::Undecided),
+    (4, "0903", Verdict::Undecided),
 ];
 
 /// The verdict of a complete v1 job. An approving code approves only together with `job_success`; a failed job

@@ -1,5 +1,5 @@
 //! The attempt machine: `(now, event) -> commands`. It alone decides that a grant is sent, and it can do so in
-//! one place only ([`Machine::verdict_stored`]): an authentication by this attempt's own camera, armed and
+//! one place only ([`Machine::grant`]): an authentication by this attempt's own camera, armed and
 //! confirmed by the guard, approved for this person and this job, in time, with the intent on disk.
 //!
 //! The machine never looks at a clock. Whoever drives it calls it with [`Event::Tick`] no later than
@@ -49,6 +49,8 @@ enum Phase {
     Judging { job: JobId, remote_job: String, resends: u32, resend_at: Option<BootTime> },
     /// An approval is being made durable together with the intent to unlock.
     Intending,
+    /// Both are durable; the pulse of the attempt before is still under way, and nothing extends it.
+    Waiting,
     /// The grant is on its way; the edge is not confirmed.
     Opening { until: BootTime },
 }
@@ -67,12 +69,14 @@ struct Attempt {
 pub struct Machine {
     rules: Rules,
     current: Option<Attempt>,
+    /// The strike is released: from the edge to the guard's word that it is locked again.
+    open: bool,
 }
 
 impl Machine {
     /// A machine at rest.
     pub fn new(rules: Rules) -> Self {
-        Self { rules, current: None }
+        Self { rules, current: None, open: false }
     }
 
     /// The attempt under way.
@@ -98,6 +102,7 @@ impl Machine {
             Event::Claimed { claim, standing, readiness } => self.claimed(claim, standing, readiness),
             Event::Tick => self.tick(now),
             Event::LockLost => self.lock_lost(),
+            Event::Locked => self.locked(now),
             Event::Captured { attempt, last_picture } => self.captured(now, attempt, last_picture),
             Event::CaptureFailed { attempt, reason } => match self.phase_of(attempt) {
                 Some(Phase::Capturing) => self.finish(Outcome::CaptureFailed(reason), vec![]),
@@ -107,7 +112,7 @@ impl Machine {
             Event::LockRefused { attempt, reason } => self.lock_refused(attempt, reason),
             Event::Stored { attempt, job } => self.stored(now, attempt, job),
             Event::StoreFailed { attempt } => match self.phase_of(attempt) {
-                Some(Phase::Storing | Phase::Intending) => {
+                Some(Phase::Storing | Phase::Judging { .. } | Phase::Intending) => {
                     self.finish(Outcome::DatabaseFailed, vec![Command::Disarm { attempt }])
                 }
                 _ => stale(attempt, "store_failed"),
@@ -116,10 +121,7 @@ impl Machine {
             Event::SubmitFailed { attempt, job, failure } => self.submit_failed(now, attempt, job, failure),
             Event::Verdict { attempt, job, report } => self.verdict(now, attempt, job, report),
             Event::VerdictStored { attempt } => self.verdict_stored(now, attempt),
-            Event::Unlocked { attempt } => match self.phase_of(attempt) {
-                Some(Phase::Opening { .. }) => self.finish(Outcome::Granted, vec![]),
-                _ => stale(attempt, "unlocked"),
-            },
+            Event::Unlocked { attempt } => self.unlocked(attempt),
             Event::Cancelled { attempt } => self.cancelled(attempt),
         }
     }
@@ -199,9 +201,11 @@ impl Machine {
     }
 
     fn lock_lost(&mut self) -> Vec<Command> {
+        self.open = false;
         let Some(current) = self.current.as_mut() else { return vec![] };
         current.arm = Arm::None;
         match current.phase {
+            Phase::Waiting => self.finish(Outcome::LockFailed("lock_lost".into()), vec![]),
             Phase::Opening { .. } => self.finish(Outcome::LockFailed("lock_lost".into()), vec![]),
             _ => vec![],
         }
@@ -292,13 +296,44 @@ impl Machine {
         }
     }
 
-    /// The only place that sends a grant. door-rules 1, 3, 4 and 9.
     fn verdict_stored(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
-        let pulse = self.rules.unlock;
+        let open = self.open;
         let Some(current) = self.current_if(attempt) else { return stale(attempt, "verdict_stored") };
         if !matches!(current.phase, Phase::Intending) {
             return stale(attempt, "verdict_stored");
         }
+        if open {
+            current.phase = Phase::Waiting;
+            return vec![];
+        }
+        self.grant(now, attempt)
+    }
+
+    /// The pulse before this attempt is over.
+    fn locked(&mut self, now: BootTime) -> Vec<Command> {
+        self.open = false;
+        match &self.current {
+            Some(current) if matches!(current.phase, Phase::Waiting) => {
+                let attempt = current.claim.attempt;
+                self.grant(now, attempt)
+            }
+            _ => vec![],
+        }
+    }
+
+    fn unlocked(&mut self, attempt: AttemptId) -> Vec<Command> {
+        self.open = true;
+        match self.phase_of(attempt) {
+            Some(Phase::Opening { .. }) => self.finish(Outcome::Granted, vec![]),
+            // Nobody was told that the door is open: it must not be.
+            _ => [vec![Command::Lock], stale(attempt, "unlocked")].concat(),
+        }
+    }
+
+    /// The only place that sends a grant: both of its callers have a durable intent. door-rules 1, 3, 4 and 9.
+    fn grant(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
+        let pulse = self.rules.unlock;
+        let Some(current) = self.current_if(attempt) else { return vec![] };
         let in_time = current.deadline.is_some_and(|end| now < end);
         let armed = current.arm == Arm::Confirmed && current.claim.product == Product::Authentication;
         if !in_time {
@@ -335,12 +370,12 @@ impl Machine {
                 let offline = resend_at.is_some();
                 self.finish(if offline { Outcome::Offline } else { Outcome::Expired }, commands)
             }
-            Phase::Storing | Phase::Intending if over => {
+            Phase::Storing | Phase::Intending | Phase::Waiting if over => {
                 self.finish(Outcome::Expired, vec![Command::Disarm { attempt }])
             }
             Phase::Opening { until } if now >= *until => {
                 let outcome = Outcome::LockFailed("edge_not_confirmed".into());
-                self.finish(outcome, vec![Command::Disarm { attempt }])
+                self.finish(outcome, vec![Command::Lock])
             }
             _ => vec![],
         }
@@ -349,8 +384,18 @@ impl Machine {
     fn cancelled(&mut self, attempt: AttemptId) -> Vec<Command> {
         match self.phase_of(attempt) {
             Some(Phase::Capturing) => self.finish(Outcome::Cancelled, vec![Command::StopCamera { attempt }]),
-            // From the last picture on the job is on its way: the door just stays shut.
-            Some(Phase::Judging { .. }) => self.finish(Outcome::Cancelled, vec![Command::Disarm { attempt }]),
+            // From the last picture on the job is on its way: the door just stays shut. One that waits to be sent
+            // again goes back into the queue.
+            Some(Phase::Judging { job, resend_at, .. }) => {
+                let mut commands = vec![Command::Disarm { attempt }];
+                if resend_at.is_some() {
+                    commands.push(Command::Settle { attempt, job: *job });
+                }
+                self.finish(Outcome::Cancelled, commands)
+            }
+            Some(Phase::Storing | Phase::Intending | Phase::Waiting) => {
+                self.finish(Outcome::Cancelled, vec![Command::Disarm { attempt }])
+            }
             _ => vec![],
         }
     }

@@ -267,6 +267,78 @@ fn a_second_claim_waits_its_turn_and_a_stranger_is_told_so() {
     assert_eq!(m.attempt(), Some(ATTEMPT));
 }
 
+/// Somebody gives up while the submission waits to be sent again: the job goes back into the queue.
+#[test]
+fn calling_off_a_waiting_resend_puts_the_job_back() {
+    let mut m = machine();
+    m.handle(at(0), claim(ATTEMPT, Product::Authentication));
+    m.handle(at(1000), Event::Captured { attempt: ATTEMPT, last_picture: at(1000) });
+    m.handle(at(1001), Event::Stored { attempt: ATTEMPT, job: JOB });
+    let failure = SubmitFailure::RefusedForCertain { retry_after: None };
+    m.handle(at(1100), Event::SubmitFailed { attempt: ATTEMPT, job: JOB, failure });
+    let commands = m.handle(at(1200), Event::Cancelled { attempt: ATTEMPT });
+    assert!(commands.iter().any(|c| matches!(c, Command::Settle { .. })), "{commands:?}");
+    assert_eq!(outcome(&commands), Some(Outcome::Cancelled));
+}
+
+/// Called off at any point after the pictures, an approval opens nothing.
+#[test]
+fn an_approval_of_an_attempt_that_was_called_off_opens_nothing() {
+    let mut m = judging(Product::Authentication);
+    m.handle(at(1500), Event::Cancelled { attempt: ATTEMPT });
+    assert_eq!(grants(&m.handle(at(1600), verdict(Verdict::Approved))), 0);
+    let mut m = judging(Product::Authentication);
+    m.handle(at(1500), verdict(Verdict::Approved));
+    m.handle(at(1501), Event::Cancelled { attempt: ATTEMPT });
+    assert_eq!(grants(&m.handle(at(1600), Event::VerdictStored { attempt: ATTEMPT })), 0);
+}
+
+/// A machine whose first attempt is granted, and whose second was just approved at 2000 ms.
+fn second_approved_during_a_pulse() -> Machine {
+    let mut m = judging(Product::Authentication);
+    m.handle(at(1100), verdict(Verdict::Approved));
+    m.handle(at(1101), Event::VerdictStored { attempt: ATTEMPT });
+    m.handle(at(1102), Event::Unlocked { attempt: ATTEMPT });
+    m.handle(at(1200), claim(OTHER, Product::Authentication));
+    m.handle(at(1900), Event::Captured { attempt: OTHER, last_picture: at(1900) });
+    m.handle(at(1901), Event::Armed { attempt: OTHER });
+    m.handle(at(1902), Event::Stored { attempt: OTHER, job: JOB });
+    m.handle(at(1903), Event::Accepted { attempt: OTHER, remote_job: "job_x".into() });
+    let report = report(Verdict::Approved, Product::Authentication);
+    m.handle(at(2000), Event::Verdict { attempt: OTHER, job: JOB, report });
+    assert_eq!(grants(&m.handle(at(2001), Event::VerdictStored { attempt: OTHER })), 0);
+    m
+}
+
+#[test]
+fn the_next_person_gets_a_pulse_of_their_own_after_the_one_under_way() {
+    let mut m = second_approved_during_a_pulse();
+    assert_eq!(grants(&m.handle(at(6102), Event::Locked)), 1);
+    assert_eq!(outcome(&m.handle(at(6103), Event::Unlocked { attempt: OTHER })), Some(Outcome::Granted));
+}
+
+#[test]
+fn who_waits_for_a_pulse_to_end_waits_no_longer_than_the_window() {
+    let mut m = second_approved_during_a_pulse();
+    assert_eq!(m.deadline(), Some(at(1900 + WINDOW_MS)));
+    let commands = m.handle(at(1900 + WINDOW_MS), Event::Tick);
+    assert_eq!(outcome(&commands), Some(Outcome::Expired));
+    assert_eq!(grants(&m.handle(at(1901 + WINDOW_MS), Event::Locked)), 0);
+    let mut m = second_approved_during_a_pulse();
+    assert!(matches!(outcome(&m.handle(at(2100), Event::LockLost)), Some(Outcome::LockFailed(_))));
+}
+
+/// door-rules 10: an edge that nobody waits for any more is taken back.
+#[test]
+fn an_edge_that_nobody_was_told_of_is_locked_again() {
+    let mut m = judging(Product::Authentication);
+    m.handle(at(2000), verdict(Verdict::Approved));
+    m.handle(at(2001), Event::VerdictStored { attempt: ATTEMPT });
+    assert!(m.handle(at(3001), Event::Tick).iter().any(|c| matches!(c, Command::Lock)));
+    let commands = m.handle(at(3002), Event::Unlocked { attempt: ATTEMPT });
+    assert!(commands.iter().any(|c| matches!(c, Command::Lock)), "{commands:?}");
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let attempt = prop_oneof![Just(ATTEMPT), Just(OTHER)];
     let word = prop_oneof![
@@ -275,7 +347,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Verdict::Provisional),
         Just(Verdict::Unknown)
     ];
-    (0..12u8, attempt, word, any::<bool>()).prop_map(|(kind, attempt, word, flag)| match kind {
+    (0..14u8, attempt, word, any::<bool>()).prop_map(|(kind, attempt, word, flag)| match kind {
         0 => claim(attempt, if flag { Product::Authentication } else { Product::Registration }),
         1 => Event::Captured { attempt, last_picture: at(0) },
         2 => Event::Armed { attempt },
@@ -285,6 +357,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         7 => Event::VerdictStored { attempt },
         8 => Event::Unlocked { attempt },
         9 => Event::LockLost,
+        12 => Event::Locked,
+        13 => Event::Cancelled { attempt },
         10 => Event::SubmitFailed {
             attempt,
             job: JOB,

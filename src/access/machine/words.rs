@@ -125,6 +125,8 @@ pub enum Event {
         /// Of which attempt.
         attempt: AttemptId,
     },
+    /// The line is locked again: the pulse under way is over.
+    Locked,
     /// The claimer went away or an operator called it off.
     Cancelled {
         /// Which attempt.
@@ -230,6 +232,8 @@ pub enum Command {
         /// For how long.
         pulse: Duration,
     },
+    /// Lock at once, and drop any arm.
+    Lock,
     /// Tell the claimer and write the end to the audit.
     Finish {
         /// The attempt.

@@ -4,7 +4,7 @@ use super::{event, notes, tell_if_failed};
 use crate::access::{AttemptId, JobId, Note, Product, SubmitFailure, UserId};
 use crate::agent::details;
 use crate::agent::error::AgentError;
-use crate::agent::shared::Shared;
+use crate::agent::shared::{Shared, Unsettled};
 use crate::agent::story::Story;
 use crate::clock::Wall;
 use crate::people;
@@ -146,26 +146,37 @@ fn course(
     Ok(policy::after_failure(answer, &facts, &shared.config.queue, u64::from_le_bytes(random)))
 }
 
-/// Moves a job whose submission failed, with what that means for the whole queue, in one commit.
+/// Moves a job whose submission failed; what the disk does not take is remembered for the drain to try again.
 pub fn settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) {
+    if let Err(error) = try_settle(shared, job, failure, list) {
+        log::error!(job:% = job; "what became of the job could not be written: {error}");
+        shared.remember(job, Unsettled::Failed(failure.clone()));
+    }
+}
+
+/// Moves a job whose submission failed, with what that means for the whole queue, in one commit. A failure like the
+/// one before writes no event: a device that is offline for days must not fill its disk with saying so.
+pub fn try_settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) -> Result<(), AgentError> {
     let answer = queue_answer(failure);
-    let result = shared.store.write(|tx| {
+    shared.store.write(|tx| {
         notes(tx, shared, None, list)?;
+        let tried_before = queue::info(tx, job)?.tries > 0;
         let course = course(tx, shared, job, &answer)?;
         queue::apply(tx, job, &course)?;
-        let mut fields =
-            vec![("failure", failure.kind.name().to_owned()), ("step", course.step.name().to_owned())];
-        if let Some(code) = &failure.code {
-            fields.push(("code", code.clone()));
+        if !tried_before || course.step != Move::NotSent {
+            let mut fields =
+                vec![("failure", failure.kind.name().to_owned()), ("step", course.step.name().to_owned())];
+            if let Some(code) = &failure.code {
+                fields.push(("code", code.clone()));
+            }
+            event(tx, shared, None, Some(job), None, "job_failed", fields)?;
         }
-        event(tx, shared, None, Some(job), None, "job_failed", fields)?;
         if let Some(reason) = course.pause {
             event(tx, shared, None, Some(job), None, "queue_paused", [("reason", reason.name().to_owned())])?;
             log::error!(reason = reason.name(), remedy = failure.remedy(); "the queue is paused: {failure}");
         }
         Ok(())
-    });
-    tell_if_failed("settle", result);
+    })
 }
 
 /// Gives a job up that will never be decided.
@@ -188,6 +199,11 @@ pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
 
 fn hours(span: std::time::Duration) -> String {
     (span.as_secs() / 3600).to_string()
+}
+
+/// The network changed: jobs that waited because it was gone are due at once.
+pub fn hurry(shared: &Shared) {
+    shared.wake();
 }
 
 /// Jobs that waited for the clock go on once it is known (queue promise 7); whether there were any.

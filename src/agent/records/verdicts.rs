@@ -1,7 +1,7 @@
 //! What the service's word leads to, in one commit each.
 
 use super::{event, notes};
-use crate::access::{AttemptId, Claim, Decision, JobId, Report};
+use crate::access::{AttemptId, Decision, JobId, Report};
 use crate::agent::error::AgentError;
 use crate::agent::lockout_rule;
 use crate::agent::shared::Shared;
@@ -23,32 +23,27 @@ fn verdict_move(decision: Decision, report: &Report) -> Move {
     }
 }
 
-/// The verdict becomes durable; with `intent` the intent to unlock shares the commit (door-rules 9), and a denial
-/// brings its count and its lock-out (door-rules 13).
+/// The verdict of an attempt under way becomes durable; with `intent` the intent to unlock shares the commit
+/// (door-rules 9), and a denial brings its count and its lock-out (door-rules 13).
 pub fn verdict(
     shared: &Shared,
-    story: Option<&mut Story>,
-    attempt: AttemptId,
+    story: &mut Story,
     job: JobId,
     report: &Report,
-    decision: Option<Decision>,
+    decision: Decision,
     intent: bool,
 ) -> Result<(), AgentError> {
-    let (subject, claim, list) = match story {
-        Some(story) => (story.subject, Some(story.order.claim.clone()), std::mem::take(&mut story.notes)),
-        None => (None, None, vec![]),
-    };
+    let (subject, attempt) = (story.subject, story.attempt());
+    let list = std::mem::take(&mut story.notes);
+    let claim = &story.order.claim;
     shared.store.write(|tx| {
         notes(tx, shared, subject, list)?;
-        let row = queue::info(tx, job)?;
-        let decision = decision.unwrap_or_else(|| decision_of(&row, report));
         queue::transition(tx, job, &verdict_move(decision, report))?;
-        if let Some(claim) = &claim {
-            let fields = [("decision", decision.name().to_owned()), ("code", report.code.clone())];
-            event(tx, shared, Some(attempt), Some(job), subject, "verdict", fields)?;
-            if let Decision::Deny { .. } = decision {
-                count_denial(tx, shared, claim, subject)?;
-            }
+        let fields = [("decision", decision.name().to_owned()), ("code", report.code.clone())];
+        event(tx, shared, Some(attempt), Some(job), subject, "verdict", fields)?;
+        if let Decision::Deny { .. } = decision {
+            count_denial(tx, shared, Subject::User(&claim.user), Some(attempt), subject)?;
+            count_denial(tx, shared, Subject::Reader(&claim.reader), Some(attempt), subject)?;
         }
         if intent {
             let unlock = Unlock {
@@ -79,28 +74,27 @@ pub fn decision_of(row: &queue::Info, report: &Report) -> Decision {
 fn count_denial(
     tx: &Transaction<'_>,
     shared: &Shared,
-    claim: &Claim,
+    who: Subject<'_>,
+    attempt: Option<AttemptId>,
     subject: Option<Pseudonym>,
 ) -> Result<(), AgentError> {
     let rule = lockout_rule(&shared.config);
-    for (who, name) in [(Subject::User(&claim.user), "user"), (Subject::Reader(&claim.reader), "reader")] {
-        people::record_denial(tx, who)?;
-        let count = people::denials_since(tx, who, rule.within)?;
-        if let Some(lasts) = rule.after_denial(count) {
-            people::set_lockout(tx, who, lasts)?;
-            let fields = [
-                ("who", name.to_owned()),
-                ("denials", count.to_string()),
-                ("seconds", lasts.as_secs().to_string()),
-            ];
-            event(tx, shared, Some(claim.attempt), None, subject, "locked_out", fields)?;
-            log::warn!(attempt:% = claim.attempt, who = name; "locked out after repeated denials");
-        }
-    }
+    people::record_denial(tx, who)?;
+    let count = people::denials_since(tx, who, rule.within)?;
+    let Some(lasts) = rule.after_denial(count) else { return Ok(()) };
+    people::set_lockout(tx, who, lasts)?;
+    let name = match who {
+        Subject::User(_) => "user",
+        Subject::Reader(_) => "reader",
+    };
+    let fields =
+        [("who", name.to_owned()), ("denials", count.to_string()), ("seconds", lasts.as_secs().to_string())];
+    event(tx, shared, attempt, None, subject, "locked_out", fields)?;
+    log::warn!(who = name; "locked out after repeated denials");
     Ok(())
 }
 
-/// The verdict of a job from the queue: recorded, and nothing else (door-rules 2). There is no path from here to
+/// The verdict of a job that nobody waits for: recorded, and nothing else (door-rules 2). There is no path from here to
 /// the guard.
 pub fn drained_verdict(shared: &Shared, job: JobId, report: &Report) -> Result<(), AgentError> {
     shared.store.write(|tx| {
@@ -113,6 +107,11 @@ pub fn drained_verdict(shared: &Shared, job: JobId, report: &Report) -> Result<(
             ("decision", decision.name().to_owned()),
             ("code", report.code.clone()),
         ];
-        event(tx, shared, row.attempt, Some(job), subject, "late_verdict", fields)
+        event(tx, shared, row.attempt, Some(job), subject, "late_verdict", fields)?;
+        // Who walks away before the answer is counted all the same (door-rules 13); which reader it was is forgotten.
+        if let Decision::Deny { .. } = decision {
+            count_denial(tx, shared, Subject::User(&row.user_id), row.attempt, subject)?;
+        }
+        Ok(())
     })
 }
