@@ -243,6 +243,10 @@ fn damage_is_set_aside_whole_and_a_fresh_database_starts() {
         assert_eq!(fs::read(&moved[0]).unwrap(), old, "{name}");
         assert_eq!(sum, sha256(&old), "{name}");
         drop(store);
+        let (store, again, same) = quarantined(&path);
+        assert_eq!((&again[0], same), (&moved[0], sum), "{name}: told until it is written down");
+        store.write(latchd::store::clear_replaced).unwrap();
+        drop(store);
         assert_eq!(open(&path).unwrap().1, Opening::Existing, "{name}");
     }
 }
@@ -322,6 +326,7 @@ fn damage_in_a_large_file_is_met_then_noted_then_set_aside() {
     let old = fs::read(&path).unwrap();
     let (store, moved, _) = quarantined(&path);
     assert!(fs::read(&moved[0]).unwrap() == old, "the database was changed");
+    store.write(latchd::store::clear_replaced).unwrap();
     drop(store);
     assert_eq!(open(&path).unwrap().1, Opening::Existing);
 }
