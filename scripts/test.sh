@@ -2,7 +2,7 @@
 # Runs every check of latchd, part by part, each timed; ends with a table and one line of counts.
 # A part that cannot run on this machine is skipped loudly and counted as skipped, never as passed.
 #
-# usage: test.sh [PART…]     parts: fmt clippy shell units deny nextest doctest demo (all by default)
+# usage: test.sh [PART…]     parts: fmt clippy board shell units deny nextest doctest demo (all by default)
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -54,6 +54,9 @@ count() {
 
 fmt() { cargo fmt --check; }
 clippy() { cargo clippy --locked --all-targets -- -D warnings; }
+
+# As it is built for a board: without the sandbox and the demo.
+board() { cargo clippy --locked --no-default-features --lib --bins -- -D warnings; }
 
 shell() {
     command -v shellcheck >/dev/null || { skip 'shellcheck is not installed'; return; }
@@ -123,10 +126,10 @@ run() {
 }
 
 parts=("$@")
-((${#parts[@]})) || parts=(fmt clippy shell units deny nextest doctest demo)
+((${#parts[@]})) || parts=(fmt clippy board shell units deny nextest doctest demo)
 for part in "${parts[@]}"; do
     case $part in
-    fmt | clippy | shell | units | deny | nextest | doctest | demo) run "$part" ;;
+    fmt | clippy | board | shell | units | deny | nextest | doctest | demo) run "$part" ;;
     *) echo "test.sh: no part is called $part" >&2 && exit 2 ;;
     esac
 done

@@ -234,11 +234,12 @@ fn a_paused_queue_sends_one_probe_when_its_time_has_come() {
     let pause = desk.store.read(queue::paused).unwrap().unwrap();
     assert_eq!((pause.reason, pause.probe_in), (PauseReason::Unauthorised, Some(HOUR / 2)));
     desk.clock.advance(HOUR / 2);
+    let other = desk.add(2, Api::V3, Born::New);
     assert_eq!(desk.due(), Some(job));
-    desk.write(queue::probe_later).unwrap();
-    assert_eq!(desk.due(), None);
+    desk.go(job, Move::Send).unwrap();
+    assert_eq!(desk.due(), None, "one probe, and not all the others after it");
     desk.clock.reboot(BootId([3; 16]));
-    assert_eq!(desk.due(), Some(job), "the pause is there, the probe is due");
+    assert_eq!(desk.due(), Some(other), "the pause is there, the probe is due");
     assert!(desk.store.read(queue::paused).unwrap().is_some());
     assert!(desk.write(queue::resume).unwrap());
     assert_eq!(desk.store.read(queue::paused).unwrap(), None);
@@ -399,4 +400,52 @@ fn the_hot_questions_are_answered_from_an_index() {
             .unwrap();
         assert!(plan.iter().all(|step| step.contains("INDEX jobs_")), "{sql}: {plan:?}");
     }
+}
+
+#[test]
+fn a_network_that_comes_back_ends_the_waiting_but_not_what_the_service_asked_for() {
+    let desk = desk();
+    let config = Queue::default();
+    let mut fail = |number: u8, retry_after: Option<Duration>| {
+        let id = desk.add(number, Api::V3, Born::Sending);
+        let facts = desk.info(id).facts();
+        let course = after_failure(&Answer::RefusedForCertain { retry_after }, &facts, &config, 7);
+        desk.write(|tx| queue::apply(tx, id, &course)).unwrap();
+        id
+    };
+    let waiting = fail(1, None);
+    fail(2, Some(Duration::from_secs(600)));
+    assert_eq!(desk.due(), None);
+    assert_eq!(desk.write(queue::hurry).unwrap(), 1);
+    assert_eq!(desk.due(), Some(waiting));
+    assert_eq!(desk.write(queue::hurry).unwrap(), 0, "nothing left to hurry");
+}
+
+#[test]
+fn another_protocol_takes_over_what_was_never_sent_and_gives_up_the_rest() {
+    let desk = desk();
+    let fresh = desk.add(1, Api::V1, Born::New);
+    let taken = desk.add(2, Api::V1, Born::Sending);
+    desk.go(taken, accept()).unwrap();
+    let lost = desk.add(3, Api::V1, Born::Sending);
+    desk.go(lost, Move::LoseAnswer).unwrap();
+    assert_eq!(desk.write(|tx| queue::adopt(tx, Api::V3)).unwrap(), [taken, lost]);
+    assert_eq!(desk.info(fresh).api, Api::V3);
+    assert_eq!(desk.info(fresh).state, State::New);
+    assert_eq!(desk.info(taken).state.name(), StateName::DeadLetter);
+    assert_eq!(desk.info(lost).state.name(), StateName::DeadLetter);
+    assert!(desk.write(|tx| queue::adopt(tx, Api::V3)).unwrap().is_empty());
+}
+
+#[test]
+fn a_job_that_is_tried_for_days_keeps_the_first_and_last_time_of_each_state() {
+    let desk = desk();
+    let id = desk.add(1, Api::V3, Born::Sending);
+    for _ in 0..50 {
+        desk.go(id, Move::NotSent).unwrap();
+        desk.go(id, Move::Send).unwrap();
+        desk.clock.advance(HOUR);
+    }
+    assert!(desk.rows("job_times") <= 4, "{}", desk.rows("job_times"));
+    assert_eq!(desk.info(id).tries, 50, "and waits longer each time");
 }
