@@ -16,8 +16,8 @@ pub struct Session {
 }
 
 fn refused(errors: &ConfigErrors) -> Failure {
-    let remedies: Vec<String> = errors.0.iter().map(crate::config::ConfigError::remedy).collect();
-    Failure::usage(errors.to_string(), remedies.join("\n       "))
+    // Each line ends with its own remedy.
+    Failure::usage(errors.to_string(), "")
 }
 
 impl Session {
