@@ -2,6 +2,7 @@
 
 use super::codec::{FRAME_LEN, Frame};
 use super::error::GuardError;
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::fs::OFlags;
 use rustix::io::Errno;
 use rustix::net::{
@@ -10,6 +11,10 @@ use rustix::net::{
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+
+/// How often, and after which pause, a socket that answers is asked again before it counts as a living guard's.
+const DYING_CHECKS: u32 = 5;
+const DYING_PAUSE: Timespec = Timespec { tv_sec: 0, tv_nsec: 100_000_000 };
 
 /// One side of a connection between agent and guard.
 #[derive(Debug)]
@@ -77,6 +82,7 @@ impl Connection {
     /// Reads one packet if one waits.
     pub fn receive(&self) -> Received {
         let mut frame = [0; FRAME_LEN];
+        let mut reset = false;
         loop {
             // TRUNC gives the packet's real length: without it a longer packet would look like a good frame.
             match net::recv(&self.fd, &mut frame[..], RecvFlags::DONTWAIT | RecvFlags::TRUNC) {
@@ -84,6 +90,9 @@ impl Connection {
                 Ok((_, FRAME_LEN)) => return Received::Frame(frame),
                 Ok((_, length)) => return Received::BadLength(length),
                 Err(Errno::INTR) => {}
+                // A peer that dies with something of ours unread resets the connection, and the kernel says so before it
+                // gives what the peer had sent: its last word is still to be had.
+                Err(Errno::CONNRESET) if !reset => reset = true,
                 Err(Errno::WOULDBLOCK) => return Received::Nothing,
                 Err(_) => return Received::Closed,
             }
@@ -104,8 +113,21 @@ impl AsFd for Connection {
 /// Another guard listens there, or the directory is not writable.
 pub fn listen(path: &Path, peer: u32) -> Result<OwnedFd, GuardError> {
     let failed = |source: io::Error| GuardError::Listen { path: path.to_owned(), source };
-    match Connection::connect(path) {
+    let mut found = Connection::connect(path);
+    for _ in 0..DYING_CHECKS {
+        // A guard that was just killed lets go of its connections before its listening socket.
+        let Ok(connection) = &found else { break };
+        let mut fds = [PollFd::new(connection, PollFlags::empty())];
+        // Only HUP and ERR can end this wait early, and they do: the other side is dying.
+        poll(&mut fds, Some(&DYING_PAUSE)).map_err(|errno| failed(errno.into()))?;
+        found = Connection::connect(path);
+    }
+    match found {
         Ok(_) => return Err(GuardError::SocketInUse(path.to_owned())),
+        // Its queue of callers is full: somebody lives there, and is busy.
+        Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+            return Err(GuardError::SocketInUse(path.to_owned()));
+        }
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             std::fs::remove_file(path).map_err(failed)?;
@@ -175,6 +197,16 @@ mod tests {
         let (a, _b) = pair();
         let sent = (0..100_000).take_while(|_| a.send(&[0; FRAME_LEN]).is_ok()).count();
         assert!(sent < 100_000);
+    }
+
+    #[test]
+    fn the_last_word_of_a_peer_that_died_is_heard() {
+        let (a, b) = pair();
+        a.send(&[1; FRAME_LEN]).unwrap();
+        b.send(&[2; FRAME_LEN]).unwrap();
+        drop(b);
+        assert_eq!(a.receive(), Received::Frame([2; FRAME_LEN]));
+        assert_eq!(a.receive(), Received::Closed);
     }
 
     #[test]
