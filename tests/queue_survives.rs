@@ -406,7 +406,7 @@ fn the_hot_questions_are_answered_from_an_index() {
 fn a_network_that_comes_back_ends_the_waiting_but_not_what_the_service_asked_for() {
     let desk = desk();
     let config = Queue::default();
-    let mut fail = |number: u8, retry_after: Option<Duration>| {
+    let fail = |number: u8, retry_after: Option<Duration>| {
         let id = desk.add(number, Api::V3, Born::Sending);
         let facts = desk.info(id).facts();
         let course = after_failure(&Answer::RefusedForCertain { retry_after }, &facts, &config, 7);
