@@ -12,7 +12,7 @@ pub struct Claim {
     pub user: UserId,
     /// Open the door, or enrol a face.
     pub product: Product,
-    /// The reader it came from, `socket` for the control socket: the subject of a reader's lock-out.
+    /// The reader it came from, `socket:UID` for a user of the control socket: the subject of a reader's lock-out.
     pub reader: String,
 }
 

@@ -349,7 +349,7 @@ impl Director {
     fn note(&mut self, note: Note) {
         match self.story(note.attempt) {
             Some(story) => story.notes.push(note),
-            None => records::append_notes(&self.shared, None, vec![note]),
+            None => records::append_notes(&self.shared, None, None, vec![note]),
         }
     }
 
@@ -463,15 +463,12 @@ impl Director {
         }
         let kind = if *outcome == Outcome::Granted { "granted" } else { "attempt_ended" };
         let mut note = Note::new(attempt, kind).with("outcome", outcome.word());
-        if let Some(job) = story.job {
-            note = note.with("job", job.to_string());
-        }
         if let Outcome::CaptureFailed(reason) | Outcome::LockFailed(reason) = outcome {
             note = note.with("reason", reason.clone());
         }
         let mut notes = std::mem::take(&mut story.notes);
         notes.push(note);
-        records::append_notes(&self.shared, story.subject, notes);
+        records::append_notes(&self.shared, story.subject, story.job, notes);
         log::info!(
             attempt:% = attempt, door = self.shared.config.door.name.as_str(), outcome = outcome.word(),
             product = product.name();

@@ -53,12 +53,12 @@ impl LockView {
             LinkReport::Down { cause, relock, took } => {
                 let was_up = self.up.take().is_some();
                 self.unlocked = false;
-                log::warn!(relocked = relock.is_locked(), took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX); "the lock is gone: {cause:?}");
+                log::warn!(relocked = relock.is_locked(), took_us = u64::try_from(took.as_micros()).unwrap_or(u64::MAX); "the lock is gone: {}", cause.name());
                 was_up.then(|| {
                     (
                         "lock_down",
                         vec![
-                            ("cause", format!("{cause:?}")),
+                            ("cause", cause.name().to_owned()),
                             ("relocked", relock.is_locked().to_string()),
                             ("took_us", took.as_micros().to_string()),
                         ],

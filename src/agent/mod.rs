@@ -155,7 +155,7 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     let hands = Hands { link: link.clone(), camera: camera_orders, submitter: submit_orders };
     let mut director = Director::new(Arc::clone(&shared), Machine::new(rules(config)), hands, lock);
     notify(&[NotifyState::Ready, NotifyState::Status("at the door")]);
-    log::info!(door = config.door.name.as_str(), ready_ms = clock.boot().as_millis(); "ready");
+    log::info!(door = config.door.name.as_str(); "ready");
     director.run(&Ears { guard: guard_inbox, messages: inbox });
 
     notify(&[NotifyState::Stopping]);

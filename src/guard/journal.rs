@@ -15,8 +15,6 @@ use std::time::Duration;
 pub enum Event {
     /// The process started.
     Started(String),
-    /// The line was taken.
-    LineHeld,
     /// The line could not be taken.
     LineNotHeld(String),
     /// An edge failed.
@@ -57,7 +55,6 @@ impl fmt::Display for Event {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Started(effective) => write!(f, "started {effective}"),
-            Self::LineHeld => f.write_str("line held, locked"),
             Self::LineNotHeld(why) => write!(f, "line not held, trying again: {why}"),
             Self::EdgeFailed(why) => write!(f, "edge failed: {why}"),
             Self::PeerUp { pid, uid } => write!(f, "peer connected peer_pid={pid} peer_uid={uid}"),
@@ -78,7 +75,7 @@ impl fmt::Display for Event {
 fn decided(f: &mut fmt::Formatter<'_>, report: &Report) -> fmt::Result {
     match report {
         Report::Hello(_) => f.write_str("hello"),
-        Report::LineHeld => f.write_str("line held"),
+        Report::LineHeld => f.write_str("line held, locked"),
         Report::LineLost { attempt } => write!(f, "line lost attempt={attempt}"),
         Report::Armed { attempt, deadline } => write!(f, "armed attempt={attempt} deadline={deadline:?}"),
         Report::Disarmed { attempt, cause } => write!(f, "disarmed attempt={attempt} cause={}", cause.name()),

@@ -49,6 +49,18 @@ pub enum DownCause {
     Malformed(FrameError),
 }
 
+impl DownCause {
+    /// The stable name in events and logs.
+    pub fn name(&self) -> &'static str {
+        match self {
+            Self::HangUp => "hang_up",
+            Self::Absent => "absent",
+            Self::Silent => "silent",
+            Self::Malformed(_) => "malformed",
+        }
+    }
+}
+
 /// What the agent did about the line when the guard was gone.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Relock {

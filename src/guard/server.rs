@@ -276,7 +276,6 @@ impl Server<'_> {
             Ok(line) => {
                 self.line = Some(line);
                 self.last_trouble = None;
-                self.around.journal.log(Event::LineHeld);
                 let now = self.now();
                 self.feed(now, Input::LineHeld);
             }

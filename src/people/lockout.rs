@@ -95,6 +95,17 @@ pub fn lockout(tx: &Transaction<'_>, subject: Subject<'_>) -> Result<Option<Dura
     Ok(remaining.filter(|left| !left.is_zero()))
 }
 
+/// The readers that are locked out, and for how long still.
+pub fn locked_out_readers(tx: &Transaction<'_>) -> Result<Vec<(String, Duration)>, PeopleError> {
+    let now = tx.now();
+    let readers = tx.all(
+        "SELECT boot_id, boot_us, wall_ms, lasts_ms, name FROM lockouts WHERE kind = 'reader' ORDER BY name",
+        [],
+        |row| Ok((row.get(4)?, remaining(&now, &Stamp::from_row(row, 0)?, row.get(3)?))),
+    )?;
+    Ok(readers.into_iter().filter(|(_, left)| !left.is_zero()).collect())
+}
+
 /// Ends the subject's lock-out and forgets its denials; `false` when it was not locked out.
 pub fn lift(tx: &Transaction<'_>, subject: Subject<'_>) -> Result<bool, PeopleError> {
     let was = lockout(tx, subject)?.is_some();

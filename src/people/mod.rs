@@ -13,7 +13,8 @@ mod rows;
 pub use error::PeopleError;
 pub use import::{ImportFormat, parse as parse_import};
 pub use lockout::{
-    Subject, clear_denials, denials_since, lift, lockout, record_denial, recover_at_start, set_lockout,
+    Subject, clear_denials, denials_since, lift, locked_out_readers, lockout, record_denial,
+    recover_at_start, set_lockout,
 };
 pub use model::{Consent, Contact, NewPerson};
 pub use rows::{

@@ -113,7 +113,7 @@ impl Machine {
             Event::Stored { attempt, job } => self.stored(now, attempt, job),
             Event::StoreFailed { attempt } => match self.phase_of(attempt) {
                 Some(Phase::Storing | Phase::Judging { .. } | Phase::Intending) => {
-                    self.finish(Outcome::DatabaseFailed, vec![Command::Disarm { attempt }])
+                    self.finish(Outcome::DatabaseFailed, vec![])
                 }
                 _ => stale(attempt, "store_failed"),
             },
@@ -134,10 +134,14 @@ impl Machine {
         self.current.as_ref().filter(|current| current.claim.attempt == attempt).map(|current| &current.phase)
     }
 
-    /// Ends the attempt after `commands`.
+    /// Ends the attempt after `commands`. What it armed is disarmed before anything else.
     fn finish(&mut self, outcome: Outcome, mut commands: Vec<Command>) -> Vec<Command> {
-        if let Some(attempt) = self.current.take() {
-            commands.push(Command::Finish { attempt: attempt.claim.attempt, outcome });
+        if let Some(current) = self.current.take() {
+            let attempt = current.claim.attempt;
+            if current.arm != Arm::None {
+                commands.insert(0, Command::Disarm { attempt });
+            }
+            commands.push(Command::Finish { attempt, outcome });
         }
         commands
     }
@@ -256,7 +260,7 @@ impl Machine {
             SubmitFailure::Rejected => Outcome::JobRejected,
             SubmitFailure::Paused => Outcome::Paused,
         };
-        self.finish(outcome, vec![Command::Disarm { attempt }, settle])
+        self.finish(outcome, vec![settle])
     }
 
     fn verdict(&mut self, now: BootTime, attempt: AttemptId, job: JobId, report: Report) -> Vec<Command> {
@@ -277,21 +281,20 @@ impl Machine {
         let for_door = product == Product::Authentication;
         let record =
             |intent: bool| Command::RecordVerdict { attempt, job, report, decision: Some(decision), intent };
-        let disarm = Command::Disarm { attempt };
         match decision {
             Decision::Approve if !for_door => self.finish(Outcome::Enrolled, vec![record(false)]),
-            Decision::Approve if !in_time => self.finish(Outcome::Expired, vec![disarm, record(false)]),
+            Decision::Approve if !in_time => self.finish(Outcome::Expired, vec![record(false)]),
             Decision::Approve if current.arm != Arm::Confirmed => {
-                self.finish(Outcome::LockFailed("not_armed".into()), vec![disarm, record(false)])
+                self.finish(Outcome::LockFailed("not_armed".into()), vec![record(false)])
             }
             Decision::Approve => {
                 current.phase = Phase::Intending;
                 vec![record(true)]
             }
-            Decision::Deny { spoof } => self.finish(Outcome::Denied { spoof }, vec![disarm, record(false)]),
-            Decision::Hold => self.finish(Outcome::Held, vec![disarm, record(false)]),
+            Decision::Deny { spoof } => self.finish(Outcome::Denied { spoof }, vec![record(false)]),
+            Decision::Hold => self.finish(Outcome::Held, vec![record(false)]),
             Decision::Undecided | Decision::Mismatch | Decision::Unknown => {
-                self.finish(Outcome::Undecided, vec![disarm, record(false)])
+                self.finish(Outcome::Undecided, vec![record(false)])
             }
         }
     }
@@ -337,11 +340,11 @@ impl Machine {
         let in_time = current.deadline.is_some_and(|end| now < end);
         let armed = current.arm == Arm::Confirmed && current.claim.product == Product::Authentication;
         if !in_time {
-            return self.finish(Outcome::Expired, vec![Command::Disarm { attempt }]);
+            return self.finish(Outcome::Expired, vec![]);
         }
         if !armed {
             let outcome = Outcome::LockFailed("not_armed".into());
-            return self.finish(outcome, vec![Command::Disarm { attempt }]);
+            return self.finish(outcome, vec![]);
         }
         current.arm = Arm::None;
         current.phase = Phase::Opening { until: now.plus(EDGE_LIMIT) };
@@ -363,7 +366,7 @@ impl Machine {
             }
             Phase::Judging { job, remote_job, resend_at, .. } if over => {
                 // A submission under way settles itself when it ends; one that waits to be resent must be put back.
-                let mut commands = vec![Command::Disarm { attempt }];
+                let mut commands = vec![];
                 if remote_job.is_empty() && resend_at.is_some() {
                     commands.push(Command::Settle { attempt, job: *job });
                 }
@@ -371,7 +374,7 @@ impl Machine {
                 self.finish(if offline { Outcome::Offline } else { Outcome::Expired }, commands)
             }
             Phase::Storing | Phase::Intending | Phase::Waiting if over => {
-                self.finish(Outcome::Expired, vec![Command::Disarm { attempt }])
+                self.finish(Outcome::Expired, vec![])
             }
             Phase::Opening { until } if now >= *until => {
                 let outcome = Outcome::LockFailed("edge_not_confirmed".into());
@@ -387,14 +390,14 @@ impl Machine {
             // From the last picture on the job is on its way: the door just stays shut. One that waits to be sent
             // again goes back into the queue.
             Some(Phase::Judging { job, resend_at, .. }) => {
-                let mut commands = vec![Command::Disarm { attempt }];
+                let mut commands = vec![];
                 if resend_at.is_some() {
                     commands.push(Command::Settle { attempt, job: *job });
                 }
                 self.finish(Outcome::Cancelled, commands)
             }
             Some(Phase::Storing | Phase::Intending | Phase::Waiting) => {
-                self.finish(Outcome::Cancelled, vec![Command::Disarm { attempt }])
+                self.finish(Outcome::Cancelled, vec![])
             }
             _ => vec![],
         }

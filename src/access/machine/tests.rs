@@ -169,7 +169,13 @@ fn an_enrolment_never_touches_the_lock() {
     assert_eq!(outcome(&last), Some(Outcome::Enrolled));
     commands.extend(last);
     commands.extend(m.handle(at(2001), Event::VerdictStored { attempt: ATTEMPT }));
-    assert!(!commands.iter().any(|c| matches!(c, Command::Arm { .. } | Command::Grant { .. })));
+    let mut m = judging(Product::Registration);
+    let rejected = report(Verdict::Rejected { spoof: false }, Product::Registration);
+    commands.extend(m.handle(at(2000), Event::Verdict { attempt: ATTEMPT, job: JOB, report: rejected }));
+    let of_the_lock = |c: &Command| {
+        matches!(c, Command::Arm { .. } | Command::Disarm { .. } | Command::Grant { .. } | Command::Lock)
+    };
+    assert!(!commands.iter().any(of_the_lock), "{commands:?}");
 }
 
 #[test]

@@ -5,15 +5,17 @@ use crate::agent::records;
 use crate::agent::shared::Shared;
 use crate::clock::Wall;
 use crate::control::Reply;
+use crate::people;
 use crate::queue;
 use serde_json::{Value, json};
 
 /// How the daemon is; exit 1 when an operator is needed.
 pub fn status(shared: &Shared, lock: Value) -> Reply {
-    let read = shared
-        .store
-        .read(|tx| Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?)));
-    let (totals, paused, bytes) = match read {
+    let read = shared.store.read(|tx| {
+        let readers = people::locked_out_readers(tx)?;
+        Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?, readers))
+    });
+    let (totals, paused, bytes, readers) = match read {
         Ok(read) => read,
         Err(error) => {
             return Reply::Failed { exit: 1, cause: error.to_string(), remedy: error.remedy() };
@@ -51,6 +53,9 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
             pause.reason.name()
         ));
     }
+    for (reader, left) in &readers {
+        text.push_str(&format!("\nreader {reader}: locked out for {} s", left.as_secs()));
+    }
     if let Some(alarm) = &alarm {
         text.push_str(&format!(
             "\nALARM: the database was damaged and set aside as {}; import the people again, then `latchd status --acknowledge`",
@@ -75,6 +80,10 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
                 "paused": paused.as_ref().map(|pause| pause.reason.name()),
                 "bytes": bytes,
             },
+            "locked_out_readers": readers
+                .iter()
+                .map(|(reader, left)| json!({"reader": reader, "seconds": left.as_secs()}))
+                .collect::<Vec<_>>(),
             "database_alarm": alarm.map(|alarm| json!({"moved_to": alarm.moved_to, "sha256": alarm.sha256})),
             "sandbox_unlock": commissioning,
             "commits": shared.store.commits(),

@@ -32,7 +32,7 @@ pub fn store_job(shared: &Shared, story: &mut Story, job: JobId) -> Result<(), A
             born: queue::Born::Sending,
         };
         enqueue(tx, shared, &new)?;
-        notes(tx, shared, subject, list)
+        notes(tx, shared, subject, Some(job), list)
     })
 }
 
@@ -164,7 +164,7 @@ pub fn settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) {
 pub fn try_settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note>) -> Result<(), AgentError> {
     let answer = queue_answer(failure);
     shared.store.write(|tx| {
-        notes(tx, shared, None, list)?;
+        notes(tx, shared, None, Some(job), list)?;
         let tried_before = queue::info(tx, job)?.tries > 0;
         let course = course(tx, shared, job, &answer)?;
         queue::apply(tx, job, &course)?;
@@ -195,7 +195,7 @@ pub fn dead_letter(shared: &Shared, job: JobId, reason: &str) -> Result<(), Agen
 /// Puts a job back that was never handed to the service.
 pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
     let result = shared.store.write(|tx| {
-        notes(tx, shared, None, list)?;
+        notes(tx, shared, None, Some(job), list)?;
         let course = course(tx, shared, job, &Answer::RefusedForCertain { retry_after: None })?;
         Ok(queue::apply(tx, job, &course)?)
     });

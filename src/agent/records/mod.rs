@@ -47,10 +47,11 @@ fn notes(
     tx: &Transaction<'_>,
     shared: &Shared,
     subject: Option<Pseudonym>,
+    job: Option<JobId>,
     notes: Vec<Note>,
 ) -> Result<(), AgentError> {
     for note in notes {
-        event(tx, shared, Some(note.attempt), None, subject, note.kind, note.fields)?;
+        event(tx, shared, Some(note.attempt), job, subject, note.kind, note.fields)?;
     }
     Ok(())
 }
@@ -87,9 +88,9 @@ pub fn append(
 }
 
 /// Appends the notes of an attempt.
-pub fn append_notes(shared: &Shared, subject: Option<Pseudonym>, list: Vec<Note>) {
+pub fn append_notes(shared: &Shared, subject: Option<Pseudonym>, job: Option<JobId>, list: Vec<Note>) {
     if !list.is_empty() {
-        tell_if_failed("notes", shared.store.write(|tx| notes(tx, shared, subject, list)));
+        tell_if_failed("notes", shared.store.write(|tx| notes(tx, shared, subject, job, list)));
     }
 }
 

@@ -34,20 +34,31 @@ pub fn recover(shared: &Shared) -> Result<(), AgentError> {
     Ok(())
 }
 
+/// A configured choice by the word that the file has for it.
+fn word(choice: &impl serde::Serialize) -> String {
+    match serde_json::to_value(choice) {
+        Ok(serde_json::Value::String(word)) => word,
+        _ => String::new(),
+    }
+}
+
 /// door-rules 14: the values that this run goes by.
 pub fn effective(shared: &Shared) -> Result<(), AgentError> {
     let door = &shared.config.door;
+    let lockout = lockout_rule(&shared.config);
     let fields: Fields = vec![
         ("version", env!("CARGO_PKG_VERSION").to_owned()),
         ("window_ms", door.window_ms.to_string()),
         ("unlock_ms", door.unlock_ms.to_string()),
-        ("who", format!("{:?}", door.who)),
-        ("api", format!("{:?}", shared.config.smile.api)),
-        ("environment", format!("{:?}", shared.config.smile.environment)),
+        ("who", word(&door.who)),
+        ("api", word(&shared.config.smile.api)),
+        ("environment", word(&shared.config.smile.environment)),
         ("luminance_min", shared.config.capture.luminance_min.to_string()),
         ("sharpness_min", shared.config.capture.sharpness_min.to_string()),
         ("liveness_count", shared.config.capture.liveness_count.to_string()),
-        ("lockout", format!("{:?}", lockout_rule(&shared.config))),
+        ("lockout_denials", lockout.denials.to_string()),
+        ("lockout_within_seconds", lockout.within.as_secs().to_string()),
+        ("lockout_seconds", lockout.lasts.as_secs().to_string()),
         ("guard_effective", crate::guard::Effective::of(&shared.guard).to_string()),
     ];
     for (key, value) in &fields {

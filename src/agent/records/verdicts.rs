@@ -37,7 +37,7 @@ pub fn verdict(
     let list = std::mem::take(&mut story.notes);
     let claim = &story.order.claim;
     shared.store.write(|tx| {
-        notes(tx, shared, subject, list)?;
+        notes(tx, shared, subject, Some(job), list)?;
         queue::transition(tx, job, &verdict_move(decision, report))?;
         let fields = [("decision", decision.name().to_owned()), ("code", report.code.clone())];
         event(tx, shared, Some(attempt), Some(job), subject, "verdict", fields)?;
