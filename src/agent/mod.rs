@@ -35,6 +35,7 @@ mod submitter;
 mod watchdog;
 
 pub use error::AgentError;
+pub use shared::{api_key, database_path, free_space, open_store};
 
 use crate::access::{LockoutRule, Machine, Rules, WhoMayOpen};
 use crate::clock::{Clock, SystemClock, SystemRandom};

@@ -133,11 +133,25 @@ pub fn open_store(
     })?)
 }
 
-fn api_key(config: &Config) -> Result<SecretString, AgentError> {
+/// Reads the API key, from systemd's credential if there is one.
+pub fn api_key(config: &Config) -> Result<SecretString, AgentError> {
     let path = credential_path("smile-api-key", &config.smile.api_key_file);
     read_limited(&path)
         .map(|text| SecretString::from(text.trim().to_owned()))
         .map_err(|source| AgentError::ApiKey { path: path.display().to_string(), source })
+}
+
+/// What the file system of `directory` has left.
+pub fn free_space(directory: &Path) -> crate::queue::FreeSpace {
+    match rustix::fs::statvfs(directory) {
+        Ok(stat) => crate::queue::FreeSpace {
+            bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
+            // File systems without a table of inodes say 0 of 0.
+            inodes: (stat.f_files != 0).then_some(stat.f_favail),
+        },
+        // Unknown counts as full: nothing may be lost for want of an answer.
+        Err(_) => crate::queue::FreeSpace { bytes: 0, inodes: Some(0) },
+    }
 }
 
 fn read_limited(path: &Path) -> std::io::Result<String> {

@@ -5,6 +5,7 @@ mod claim;
 mod config;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+mod doctor;
 mod events;
 mod manual;
 mod output;
@@ -61,6 +62,8 @@ enum Command {
     Events(events::EventsArgs),
     /// How the daemon, its queue and its lock are.
     Status(status::StatusArgs),
+    /// Look at everything the door needs; each finding with its remedy.
+    Doctor(doctor::DoctorArgs),
     /// Open the door from afar (not offered by this version).
     Unlock(UnlockArgs),
     /// Check, show and explain the configuration.
@@ -147,6 +150,7 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::Queue(args) => queue::run(args, format),
         Command::Events(args) => events::run(&args, format),
         Command::Status(args) => status::run(&args, format),
+        Command::Doctor(args) => doctor::run(&args, format),
         Command::Unlock(args) => {
             drop(args.reason);
             Err(Failure::usage(

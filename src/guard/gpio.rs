@@ -41,22 +41,54 @@ pub const fn values(lock: LockType) -> (Value, Value) {
 /// # Errors
 /// Busy (with the holder), absent, ambiguous, or refused by the kernel. A recording line is absent.
 pub fn request(line: &LineConfig, lock: LockType, consumer: &str) -> Result<GpioLine, LineError> {
-    let LineConfig::Gpio { name, chip, offset, active_low, bias, drive } = line else {
+    let (place, chip, offset) = find(line)?;
+    let LineConfig::Gpio { active_low, bias, drive, .. } = line else {
         return Err(LineError::Absent(String::from("(a recording is none)")));
-    };
-    let (place, chip, offset) = match (name, chip, offset) {
-        (Some(name), _, _) => {
-            let (chip, offset) = find_by_name(name)?;
-            (name.clone(), chip, offset)
-        }
-        (None, Some(chip), Some(offset)) => (format!("{offset} of chip {chip}"), find_chip(chip)?, *offset),
-        _ => return Err(LineError::Absent(String::from("without a name"))),
     };
     let config = wanted(&chip, offset, lock, *active_low, *bias, *drive);
     match Request::from_config(config).with_consumer(consumer).request() {
         Ok(request) => Ok(GpioLine { request, name: place, lock }),
         Err(error) if is_busy(&error) => Err(LineError::Busy { line: place, holder: holder(&chip, offset) }),
         Err(error) => Err(LineError::Gpio { line: place, text: error.to_string() }),
+    }
+}
+
+/// A line that was looked at, not requested.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Held {
+    /// The line's name, or its chip and offset.
+    pub place: String,
+    /// Who holds it; `None` when nobody does.
+    pub consumer: Option<String>,
+}
+
+/// Looks the line up without touching it.
+///
+/// # Errors
+/// Absent, ambiguous, or the chip may not be opened.
+pub fn look(line: &LineConfig) -> Result<Held, LineError> {
+    let (place, chip, offset) = find(line)?;
+    match Chip::from_path(&chip).and_then(|chip| chip.line_info(offset)) {
+        Ok(info) => {
+            let consumer = info.used.then(|| holder(&chip, offset));
+            Ok(Held { place, consumer })
+        }
+        Err(error) => Err(LineError::Gpio { line: place, text: error.to_string() }),
+    }
+}
+
+/// The line's name for people, its chip and its offset.
+fn find(line: &LineConfig) -> Result<(String, PathBuf, u32), LineError> {
+    match line {
+        LineConfig::Gpio { name: Some(name), .. } => {
+            let (chip, offset) = find_by_name(name)?;
+            Ok((name.clone(), chip, offset))
+        }
+        LineConfig::Gpio { chip: Some(chip), offset: Some(offset), .. } => {
+            Ok((format!("{offset} of chip {chip}"), find_chip(chip)?, *offset))
+        }
+        LineConfig::Gpio { .. } => Err(LineError::Absent(String::from("without a name"))),
+        LineConfig::Recording { .. } => Err(LineError::Absent(String::from("(a recording is none)"))),
     }
 }
 

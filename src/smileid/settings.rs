@@ -160,6 +160,12 @@ impl Settings {
         Ok(())
     }
 
+    /// Host and port of the service.
+    pub fn host(&self) -> (String, u16) {
+        let uri = self.base.parse::<ureq::http::Uri>().unwrap_or_default();
+        (uri.host().unwrap_or_default().to_owned(), uri.port_u16().unwrap_or(443))
+    }
+
     /// v3 wants the partner id without leading zeros.
     pub(crate) fn unpadded_partner_id(&self) -> &str {
         self.partner_id.trim_start_matches('0')

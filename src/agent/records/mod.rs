@@ -109,21 +109,9 @@ pub fn standing(shared: &Shared, claim: &Claim) -> Result<Standing, AgentError> 
     })
 }
 
-fn free_space(shared: &Shared) -> queue::FreeSpace {
-    match rustix::fs::statvfs(&shared.config.device.state_dir) {
-        Ok(stat) => queue::FreeSpace {
-            bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
-            // File systems without a table of inodes say 0 of 0.
-            inodes: (stat.f_files != 0).then_some(stat.f_favail),
-        },
-        // Unknown counts as full: nothing may be lost for want of an answer.
-        Err(_) => queue::FreeSpace { bytes: 0, inodes: Some(0) },
-    }
-}
-
 /// Whether the queue takes another job (queue promise 5).
 pub fn queue_has_room(shared: &Shared) -> bool {
-    let free = free_space(shared);
+    let free = super::free_space(&shared.config.device.state_dir);
     match shared.store.read(|tx| queue::room(tx, &shared.config.queue, free)) {
         Ok(Ok(())) => true,
         Ok(Err(full)) => {

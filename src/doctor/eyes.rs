@@ -1,0 +1,151 @@
+//! The camera as a burst would use it: what it is, how fast it is, and the light in front of it.
+
+use super::{Finding, Patient};
+use crate::camera::{self, CameraError};
+use crate::capture::gate::{self, Limits, Measures};
+use crate::config::model::CameraSource;
+use std::time::Duration;
+
+/// Frames that are looked at.
+const FRAMES: usize = 20;
+/// Longest look.
+const LOOK: Duration = Duration::from_secs(4);
+/// Cameras need some frames to find their exposure; light is judged after these.
+const SETTLING: usize = 8;
+
+pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
+    let config = &patient.config.camera;
+    let clock = patient.clock;
+    let mut source = match camera::open(config, clock.clone()) {
+        Ok(source) => source,
+        Err(error @ CameraError::Busy { .. }) => {
+            let remedy =
+                "wait until nobody stands at the door, or stop who else uses the camera, and look again";
+            return each(Finding::warning("camera", error.to_string(), remedy));
+        }
+        Err(error) => return each(Finding::failure("camera", error.to_string(), error.remedy())),
+    };
+    let what = source.describe();
+    let begin = clock.boot();
+    let mut measures: Vec<Measures> = Vec::new();
+    while measures.len() < FRAMES && clock.boot().since(begin) < LOOK {
+        match source.next_frame() {
+            Ok(frame) => measures.push(gate::measure(&frame)),
+            Err(error) => return each(Finding::failure("camera", error.to_string(), error.remedy())),
+        }
+    }
+    drop(source);
+    each(speed(&what, config.source, &measures));
+    each(light(&measures, &Limits::from(&patient.config.capture)));
+}
+
+/// Eight pictures 350 ms apart need three frames a second; below five a person must hold still for too long.
+const SLOW: f64 = 5.0;
+
+fn speed(what: &str, source: CameraSource, measures: &[Measures]) -> Finding {
+    let span = match (measures.first(), measures.last()) {
+        (Some(first), Some(last)) => last.taken.since(first.taken),
+        _ => Duration::ZERO,
+    };
+    let steps = u32::try_from(measures.len().saturating_sub(1)).unwrap_or(0);
+    let rate = if span.is_zero() { 0.0 } else { f64::from(steps) / span.as_secs_f64() };
+    let seen = format!("{what}, {rate:.1} frames a second");
+    if source == CameraSource::File {
+        return Finding::warning(
+            "camera",
+            seen,
+            "set camera.source = \"v4l2\": pictures come from a file here",
+        );
+    }
+    if rate < SLOW {
+        return Finding::warning(
+            "camera",
+            seen,
+            "give more light (cameras slow down in the dark), a smaller camera.width and height, or another USB port",
+        );
+    }
+    Finding::ok("camera", seen)
+}
+
+fn light(measures: &[Measures], limits: &Limits) -> Finding {
+    let settled = measures.get(SETTLING.min(measures.len().saturating_sub(1))..).unwrap_or_default();
+    if settled.is_empty() {
+        return Finding::failure("light", "no picture came", "see the camera's finding");
+    }
+    if settled.iter().all(|frame| frame.black) {
+        return Finding::failure(
+            "light",
+            "the picture is black",
+            "take the cover off the lens; check the camera",
+        );
+    }
+    let frozen =
+        settled.len() > 1 && settled.windows(2).all(|pair| matches!(pair, [a, b] if a.digest == b.digest));
+    if frozen {
+        return Finding::failure(
+            "light",
+            "the picture stands still, byte for byte",
+            "unplug the camera and plug it in again; replace it if this comes back",
+        );
+    }
+    let sum: f32 = settled.iter().map(|frame| frame.luminance_mean).sum();
+    let count = u16::try_from(settled.len()).unwrap_or(u16::MAX);
+    let mean = sum / f32::from(count);
+    let seen = format!("mean luminance {mean:.0} of 255");
+    if mean < limits.luminance_min {
+        return Finding::failure("light", seen, "put a lamp in front of the person, not behind");
+    }
+    if mean < limits.luminance_hint {
+        return Finding::warning(
+            "light",
+            seen,
+            "more light in front of the person makes fewer repeated attempts",
+        );
+    }
+    Finding::ok("light", seen)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Level;
+    use super::*;
+    use crate::clock::BootTime;
+    use crate::config::model::Capture;
+
+    fn frames(count: u32, step_ms: u64, luminance: f32, moving: bool) -> Vec<Measures> {
+        (0..count)
+            .map(|index| Measures {
+                width: 640,
+                height: 480,
+                luminance_mean: luminance,
+                sharpness: 0.1,
+                black: luminance < 5.0,
+                digest: if moving { u64::from(index) } else { 7 },
+                sequence: index,
+                taken: BootTime::from_millis(1000 + u64::from(index) * step_ms),
+            })
+            .collect()
+    }
+
+    #[test]
+    fn the_frame_rate_is_measured() {
+        let of = |step| speed("cam", CameraSource::V4l2, &frames(20, step, 90.0, true));
+        assert_eq!(of(33).level, Level::Ok);
+        assert!(of(33).seen.contains("30.3 frames"), "{:?}", of(33));
+        assert_eq!(of(500).level, Level::Warning);
+        assert_eq!(speed("cam", CameraSource::V4l2, &[]).level, Level::Warning);
+        assert_eq!(speed("file", CameraSource::File, &frames(20, 33, 90.0, true)).level, Level::Warning);
+    }
+
+    #[test]
+    fn light_is_judged_by_the_gates_own_limits() {
+        let limits = Limits::from(&Capture::default());
+        let of = |luminance, moving| light(&frames(20, 33, luminance, moving), &limits).level;
+        assert_eq!(of(120.0, true), Level::Ok);
+        assert_eq!(of(limits.luminance_hint - 1.0, true), Level::Warning);
+        assert_eq!(of(limits.luminance_min - 1.0, true), Level::Failure);
+        assert_eq!(of(0.0, true), Level::Failure);
+        assert_eq!(of(120.0, false), Level::Failure);
+        assert_eq!(light(&[], &limits).level, Level::Failure);
+    }
+}
