@@ -21,7 +21,7 @@ use latchd::config::model::{Queue, Retention, UnknownOutcome};
 use latchd::queue::policy::{Answer, PauseReason, after_failure};
 use latchd::queue::{self, Api, Born, Decided, Filter, FreeSpace, Full, HeldReason, Move, QueueError};
 use latchd::queue::{State, StateName, SweptWhat};
-use latchd::store::{DeviceKey, Store, StoreError};
+use latchd::store::{DeviceKey, Settings, Store, StoreError};
 
 #[path = "support/desk.rs"]
 mod desk;
@@ -276,6 +276,41 @@ fn full_refuses_new_captures_and_says_why() {
     desk.go(two, Move::Expire).unwrap();
     assert_eq!(room(&config, free), Ok(()));
     assert!(matches!(room(&Queue { max_mib: 1, ..config }, free), Err(Full::Database { .. })));
+}
+
+/// Rows that are no pictures fill the file too: captures stop long before a verdict or an event finds no room.
+#[test]
+fn a_file_full_of_old_rows_stops_captures_and_still_takes_verdicts() {
+    let config = Queue { max_mib: 16, min_free_mib: 0, ..Queue::default() };
+    let mut small = desk();
+    let limit = queue::file_limit(&config);
+    let path = small._dir.path().join("small.db");
+    small.store =
+        Store::open(Settings { max_bytes: limit, ..settings(&path, small.clock.clone()) }).unwrap().0;
+    let desk = small;
+    let job = desk.add(1, Api::V3, Born::Sending);
+    desk.go(job, accept()).unwrap();
+    let free = FreeSpace { bytes: 1 << 40, inodes: None };
+    let room = || desk.store.read(|tx| queue::room(tx, &config, free)).unwrap();
+    let row = |kib: i64| {
+        desk.write(|tx| {
+            let sql = "INSERT INTO denials (kind, name, boot_id, boot_us) VALUES ('reader', hex(zeroblob(?1)), x'', 0)";
+            Ok(tx.execute(sql, [kib << 9])?)
+        })
+    };
+    let mut rows = 0;
+    while room().is_ok() {
+        row(1024).expect("full before captures were refused");
+        rows += 1;
+    }
+    assert!(matches!(room(), Err(Full::File { .. })), "{:?}", room());
+    assert!(rows > 16, "{rows} MiB: more than the pictures alone may fill");
+    // What was under way when captures stopped: the largest capture, its verdict, and a thousand events more.
+    row(4608).unwrap();
+    desk.go(job, approved()).unwrap();
+    for _ in 0..1000 {
+        row(1).unwrap();
+    }
 }
 
 #[test]

@@ -331,6 +331,60 @@ fn damage_in_a_large_file_is_met_then_noted_then_set_aside() {
     assert_eq!(open(&path).unwrap().1, Opening::Existing);
 }
 
+/// Whatever moment of setting it aside a crash hits, the next start knows that a database was damaged.
+#[test]
+fn a_crash_while_setting_aside_is_not_taken_for_a_new_installation() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latchd.db");
+    let (wal, note) = (dir.path().join("latchd.db-wal"), dir.path().join("latchd.db.setting-aside"));
+    let target = dir.path().join("latchd.db.corrupt-20260601T120000000Z-1");
+    let wal_target = dir.path().join("latchd.db.corrupt-20260601T120000000Z-1-wal");
+    let noted = || {
+        let text = serde_json::json!({"moved_to": target.to_str().unwrap(), "sha256": "ab".repeat(32)});
+        fs::write(&note, text.to_string()).unwrap();
+    };
+    let begin = || {
+        for entry in fs::read_dir(dir.path()).unwrap() {
+            fs::remove_file(entry.unwrap().path()).unwrap();
+        }
+    };
+    let expected = |moved: &[&Path]| Opening::Quarantined {
+        moved: moved.iter().map(|path| path.to_path_buf()).collect(),
+        sha256: "ab".repeat(32),
+    };
+
+    // After the last rename, before the fresh database.
+    noted();
+    fs::write(&target, "damaged").unwrap();
+    let (store, opening) = open(&path).unwrap();
+    assert_eq!(opening, expected(&[&target]));
+    assert!(!note.exists(), "the fresh database says it itself");
+    store.write(latchd::store::clear_replaced).unwrap();
+    drop(store);
+    assert_eq!(open(&path).unwrap().1, Opening::Existing);
+
+    // Between the renames: the rest follows under the same name.
+    begin();
+    noted();
+    fs::write(&target, "damaged").unwrap();
+    fs::write(&wal, "its wal").unwrap();
+    assert_eq!(open(&path).unwrap().1, expected(&[&target, &wal_target]));
+    assert_eq!(fs::read(&wal_target).unwrap(), b"its wal");
+
+    // Before the first rename: it is found damaged again.
+    begin();
+    noted();
+    fs::write(&path, "damaged").unwrap();
+    assert!(matches!(open(&path).unwrap().1, Opening::Quarantined { .. }));
+
+    // A note whose renames never began and whose database is well.
+    begin();
+    drop(open(&path).unwrap());
+    noted();
+    assert_eq!(open(&path).unwrap().1, Opening::Existing);
+    assert!(!note.exists());
+}
+
 #[test]
 fn a_full_database_says_so_keeps_nothing_of_it_and_goes_on() {
     let dir = tempfile::tempdir().unwrap();

@@ -7,7 +7,7 @@ use crate::clock::{Clock, Random, Wall};
 use crate::config::check::credential_path;
 use crate::config::{Config, GuardConfig};
 use crate::store::{AuditKey, DeviceKey, Mode, Opening, PeopleKey, QueueKey, Settings, Store};
-use crate::{people, smileid};
+use crate::{people, queue, smileid};
 use crossbeam_channel::Sender;
 use secrecy::SecretString;
 use std::path::{Path, PathBuf};
@@ -129,7 +129,7 @@ pub fn open_store(
         clock: Arc::clone(clock),
         random: Arc::clone(random),
         mode,
-        max_bytes: u64::from(config.queue.max_mib) * 1024 * 1024,
+        max_bytes: queue::file_limit(&config.queue),
     })?)
 }
 
@@ -142,15 +142,15 @@ pub fn api_key(config: &Config) -> Result<SecretString, AgentError> {
 }
 
 /// What the file system of `directory` has left.
-pub fn free_space(directory: &Path) -> crate::queue::FreeSpace {
+pub fn free_space(directory: &Path) -> queue::FreeSpace {
     match rustix::fs::statvfs(directory) {
-        Ok(stat) => crate::queue::FreeSpace {
+        Ok(stat) => queue::FreeSpace {
             bytes: stat.f_bavail.saturating_mul(stat.f_frsize),
             // File systems without a table of inodes say 0 of 0.
             inodes: (stat.f_files != 0).then_some(stat.f_favail),
         },
         // Unknown counts as full: nothing may be lost for want of an answer.
-        Err(_) => crate::queue::FreeSpace { bytes: 0, inodes: Some(0) },
+        Err(_) => queue::FreeSpace { bytes: 0, inodes: Some(0) },
     }
 }
 

@@ -359,7 +359,7 @@ pub struct Queue {
     /// Most unfinished jobs (10 to 1000000). When reached, new captures are refused.
     #[schemars(range(min = 10, max = 1_000_000))]
     pub max_jobs: u32,
-    /// Largest size of the database, in mebibytes (16 to 65536).
+    /// Room for the pictures that wait, in mebibytes; with its events the database file may become twice as large (16 to 65536).
     #[schemars(range(min = 16, max = 65_536))]
     pub max_mib: u32,
     /// Free space that is always left to others, in mebibytes (0 to 65536).

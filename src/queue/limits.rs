@@ -40,6 +40,14 @@ pub enum Full {
         /// `[queue] max_mib`.
         max: u64,
     },
+    /// The file has little room left for the events and states that must still be written.
+    #[error("the database file uses {bytes} bytes, {max} are allowed before captures stop")]
+    File {
+        /// Bytes of the file that are in use.
+        bytes: u64,
+        /// What it may use while pictures are still taken.
+        max: u64,
+    },
     /// The disk would become too full for others.
     #[error("{free} bytes are free on the disk, {least} are to be left")]
     Disk {
@@ -66,6 +74,7 @@ impl Full {
                 "bring the link back, or drop jobs: latchd queue list; or raise [queue] max_jobs"
             }
             Self::Database { .. } => "drop or resolve jobs: latchd queue list; or raise [queue] max_mib",
+            Self::File { .. } => "raise [queue] max_mib: events and finished jobs of long use fill the file",
             Self::Disk { .. } | Self::Inodes { .. } => "free space on the disk of [device] state_dir",
         }
     }
@@ -76,6 +85,15 @@ pub const INODES_MIN: u64 = 16;
 
 /// Room for one more capture's pictures and rows.
 const CAPTURE_BYTES: u64 = 1 << 20;
+
+/// Room that the largest capture takes in the file: a request to the service has at most 4.5 MB.
+const LARGEST_CAPTURE_BYTES: u64 = 5 << 20;
+
+/// How large the database file may become, in bytes: pictures fill about half of it, and no capture is taken in its last
+/// eighth, so that whatever fills it an event or a verdict still finds room.
+pub fn file_limit(config: &Queue) -> u64 {
+    2 * mib(config.max_mib)
+}
 
 /// Whether a new capture may be taken: `Ok(Err(full))` says why not. Nothing is ever dropped to make room.
 pub fn room(tx: &Transaction<'_>, config: &Queue, free: FreeSpace) -> Result<Result<(), Full>, QueueError> {
@@ -88,6 +106,11 @@ pub fn room(tx: &Transaction<'_>, config: &Queue, free: FreeSpace) -> Result<Res
     let (bytes, max) = (held_bytes(tx)?, mib(config.max_mib));
     if bytes.saturating_add(CAPTURE_BYTES) > max {
         return Ok(Err(Full::Database { bytes, max }));
+    }
+    // Verdicts, intents and events of what is under way must still find room when no picture does.
+    let (bytes, max) = (tx.used_bytes()?, file_limit(config) / 8 * 7);
+    if bytes.saturating_add(LARGEST_CAPTURE_BYTES) > max {
+        return Ok(Err(Full::File { bytes, max }));
     }
     let least = mib(config.min_free_mib);
     if free.bytes < least.saturating_add(CAPTURE_BYTES) {

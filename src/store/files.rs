@@ -1,4 +1,4 @@
-//! What happens to the database's files outside SQLite: looking before touching, the lock, setting aside.
+//! What happens to the database's files outside SQLite: looking before touching, the lock, durable new files.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
@@ -6,9 +6,8 @@ use std::os::unix::fs::{OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 use rustix::fs::{Access, FlockOperation};
-use sha2::{Digest, Sha256};
 
-use super::{Stamp, StoreError};
+use super::StoreError;
 
 /// What the first bytes of a file say, before SQLite touches it.
 #[derive(Debug, PartialEq, Eq)]
@@ -133,52 +132,6 @@ pub fn sync_directory(directory: &Path) -> Result<(), StoreError> {
     File::open(directory)
         .and_then(|handle| handle.sync_all())
         .map_err(|error| StoreError::io("sync", directory, error))
-}
-
-/// Renames the database and its companions together; gives the new names, the database first, and the sha256 of
-/// the first of them.
-pub fn set_aside(path: &Path, now: &Stamp) -> Result<(Vec<PathBuf>, String), StoreError> {
-    const SUFFIXES: [&str; 3] = ["", "-wal", "-shm"];
-    let when = match now.wall.known() {
-        Some(wall) => wall.to_rfc3339().chars().filter(char::is_ascii_alphanumeric).collect(),
-        None => {
-            let [a, b, c, d, ..] = now.boot_id.0;
-            format!("boot{a:02x}{b:02x}{c:02x}{d:02x}at{}", now.boot.as_millis() / 1000)
-        }
-    };
-    let free = |number: &u32| {
-        let target = beside(path, &format!(".corrupt-{when}-{number}"));
-        SUFFIXES.iter().all(|suffix| fs::symlink_metadata(beside(&target, suffix)).is_err())
-    };
-    let number = (1..=u32::MAX).find(free).unwrap_or(u32::MAX);
-    let target = beside(path, &format!(".corrupt-{when}-{number}"));
-    let mut moved = Vec::new();
-    for suffix in SUFFIXES {
-        let (from, to) = (beside(path, suffix), beside(&target, suffix));
-        match fs::rename(&from, &to) {
-            Ok(()) => moved.push(to),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(StoreError::io("set aside", &from, error)),
-        }
-    }
-    sync_directory(directory(path))?;
-    let sum = moved.first().map(|file| sha256(file)).transpose()?.unwrap_or_default();
-    Ok((moved, sum))
-}
-
-fn sha256(path: &Path) -> Result<String, StoreError> {
-    let fail = |error| StoreError::io("read", path, error);
-    let mut file = File::open(path).map_err(fail)?;
-    let (mut hash, mut buffer) = (Sha256::new(), vec![0; 64 * 1024]);
-    loop {
-        match file.read(&mut buffer) {
-            Ok(0) => break,
-            Ok(count) => hash.update(buffer.get(..count).unwrap_or_default()),
-            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-            Err(error) => return Err(fail(error)),
-        }
-    }
-    Ok(hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
 }
 
 /// Writes a new file so that a power cut leaves either nothing or all of it: temporary name, sync, rename, sync.

@@ -10,6 +10,7 @@
 //! With a VFS of one's own the files are that VFS's business: then no lock file is made, no mode is set and a
 //! damaged database is an error instead of being set aside.
 
+mod aside;
 mod error;
 mod files;
 mod open;

@@ -10,6 +10,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
 
+use super::aside::{self, Aside};
 use super::files::{self, Look};
 use super::schema::{self, Found};
 use super::{Stamp, StoreError, Transaction};
@@ -28,8 +29,7 @@ pub struct Settings {
     pub random: Arc<dyn Random>,
     /// Whether it may be changed.
     pub mode: Mode,
-    /// Size at which new captures are refused, in bytes; the file itself may grow an eighth beyond, so that
-    /// states and events can still be written then.
+    /// Size that the file may reach, in bytes; what would make it larger fails as [`StoreError::Full`].
     pub max_bytes: u64,
 }
 
@@ -211,21 +211,26 @@ fn open_own(settings: Settings) -> Result<(Store, Opening), StoreError> {
     let lock = files::lock(&path)?;
     let suspect = files::suspect(&path);
     let check = if suspect.exists() { Check::Whole } else { Check::Bounded };
+    // An earlier start was setting a damaged database aside when it ended.
+    let begun = aside::begun(&path)?;
     let opened = match files::look(&path)? {
         Look::Damaged(detail) => Err(StoreError::Corrupt { detail: detail.into() }),
         Look::Nothing | Look::Header { .. } => {
             files::own(&path)?;
-            open_to_write(&settings, check, None)
+            open_to_write(&settings, check, begun.as_ref().map(Aside::fact))
         }
     };
     let (connection, opening) = match opened {
         Err(StoreError::Corrupt { detail }) => {
-            let (moved, sha256) = files::set_aside(&path, &stamp(settings.clock.as_ref()))?;
-            log::error!(detail:% = detail, sha256:% = sha256; "the database is damaged and was set aside");
+            let (aside, moved) = aside::set_aside(&path, begun, &stamp(settings.clock.as_ref()))?;
+            log::error!(detail:% = detail, sha256:% = aside.sha256; "the database is damaged and was set aside");
             files::own(&path)?;
-            let moved_to = moved.first().map(|path| path.display().to_string()).unwrap_or_default();
-            let (connection, _) = open_to_write(&settings, Check::Bounded, Some((&moved_to, &sha256)))?;
-            (connection, Opening::Quarantined { moved, sha256 })
+            let (connection, _) = open_to_write(&settings, Check::Bounded, Some(aside.fact()))?;
+            (connection, Opening::Quarantined { moved, sha256: aside.sha256 })
+        }
+        Ok((connection, Opening::Fresh)) => {
+            let opening = replaced(&connection)?.unwrap_or(Opening::Fresh);
+            (connection, opening)
         }
         Ok((connection, Opening::Existing)) => {
             // Set aside by somebody who did not come to write it into the events.
@@ -240,6 +245,7 @@ fn open_own(settings: Settings) -> Result<(Store, Opening), StoreError> {
     if opening != Opening::Existing {
         files::sync_directory(files::directory(&path))?;
     }
+    aside::done(&path)?;
     Ok((Store::assemble(settings, connection, Some(lock)), opening))
 }
 
@@ -404,7 +410,7 @@ fn make_durable(connection: &Connection, max_bytes: u64) -> Result<(), StoreErro
         }
     }
     let page: i64 = connection.pragma_query_value(None, "page_size", |row| row.get(0))?;
-    let pages = max_bytes.saturating_add(max_bytes / 8) / u64::try_from(page).unwrap_or(4096).max(1);
+    let pages = max_bytes / u64::try_from(page).unwrap_or(4096).max(1);
     connection.pragma_update_and_check(
         None,
         "max_page_count",
