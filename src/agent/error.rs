@@ -83,7 +83,7 @@ impl AgentError {
         match self {
             Self::Store(error) => error.remedy().into(),
             Self::Queue(error) => error.remedy().into(),
-            Self::People(error) => error.remedy().into(),
+            Self::People(error) => error.remedy(),
             Self::Audit(error) => error.remedy().into(),
             Self::Smile(error) => error.remedy().into(),
             Self::Guard(error) => error.remedy().into(),
