@@ -121,7 +121,13 @@ pub(super) fn import(
     let format = match format {
         "csv" => ImportFormat::Csv,
         "json" => ImportFormat::Json,
-        _ => return Err(request("format", "csv or json")),
+        _ => {
+            return Err(request(
+                "format",
+                "is neither csv nor json",
+                "name a file that ends in .csv or .json",
+            ));
+        }
     };
     let now = backend.store.read(|tx| Ok::<_, AgentError>(tx.now().wall))?;
     let list = people::parse_import(text, format, now)?;
@@ -151,9 +157,22 @@ pub(super) fn lift(
         let subject = match (&id, &reader) {
             (Some(id), None) => Subject::User(id),
             (None, Some(reader)) => Subject::Reader(reader),
-            _ => return Err(request("lock-out", "name a user or a reader")),
+            _ => {
+                return Err(request(
+                    "lock-out",
+                    "a user or a reader, not both",
+                    "give --user-id or --reader",
+                ));
+            }
         };
-        Ok(people::lift(tx, subject)?)
+        let lifted = people::lift(tx, subject)?;
+        // Strangers may be locked out as well, so that comes first.
+        if let Some(id) = id.as_ref().filter(|_| !lifted)
+            && !people::standing(tx, id)?.listed
+        {
+            return Err(PeopleError::Unlisted.into());
+        }
+        Ok(lifted)
     })?;
     let text = if lifted { "the lock-out is lifted" } else { "there was no lock-out" };
     Ok(done(json!({"lifted": lifted}), text))

@@ -31,7 +31,9 @@ pub struct DemoArgs {
 pub fn run(args: &DemoArgs, format: Format) -> anyhow::Result<ExitCode> {
     let printer = Printer::new(format);
     let mut world = World::build(args.fast)?;
-    printer.say(&format!("everything of this demo is in {}", world.directory().display()));
+    if args.serve {
+        printer.say(&format!("everything of this demo is in {}", world.directory().display()));
+    }
     let scenes = story::play(&mut world, &printer)?;
     let observed = report::table(&printer, &scenes);
     if args.serve && observed {
