@@ -189,3 +189,21 @@ fn barred_from(error: &StoreError) -> Option<&Path> {
         _ => None,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_restart_cannot_mend_is_exit_2() {
+        let io = |kind: ErrorKind| {
+            AgentError::from(StoreError::Io {
+                what: "open",
+                path: "/x/device.key".into(),
+                source: kind.into(),
+            })
+        };
+        assert_eq!(io(ErrorKind::PermissionDenied).exit_code(), 2);
+        assert_eq!(io(ErrorKind::Other).exit_code(), 1, "a disk may come back");
+    }
+}

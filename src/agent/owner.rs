@@ -71,12 +71,14 @@ pub fn remedy(path: &Path) -> Option<String> {
     // A file that cannot even be looked at lies in a directory that can.
     let (path, owner) =
         path.ancestors().find_map(|path| Some((path, std::fs::metadata(path).ok()?.uid())))?;
-    let me = rustix::process::geteuid().as_raw();
-    let users = users();
-    let (owner_name, me_name) = (name_in(&users, owner), name_in(&users, me));
+    advice(path, owner, rustix::process::geteuid().as_raw(), &users())
+}
+
+fn advice(path: &Path, owner: u32, me: u32, users: &str) -> Option<String> {
+    let (theirs, mine) = (name_in(users, owner), name_in(users, me));
     (owner != me).then(|| {
         format!(
-            "{path} belongs to {owner_name} and this is {me_name}: sudo chown {me_name}: {path}, or run it as {owner_name}",
+            "{path} belongs to {theirs} and this runs as {mine}: sudo chown {mine}: {path}, or run it as {theirs}",
             path = path.display()
         )
     })
@@ -110,6 +112,18 @@ mod tests {
     fn users_have_names_and_numbers() {
         assert_eq!((uid_in(USERS, "latchd"), uid_in(USERS, "latch")), (Some(997), None));
         assert_eq!((name_in(USERS, 997), name_in(USERS, 7)), ("latchd".into(), "#7".into()));
+    }
+
+    #[test]
+    fn who_may_not_open_a_file_hears_whose_it_is() {
+        let key = Path::new("/var/lib/latchd/device.key");
+        let advice = |owner, me| advice(key, owner, me, USERS);
+        assert_eq!(
+            advice(0, 997).unwrap(),
+            "/var/lib/latchd/device.key belongs to root and this runs as latchd: sudo chown latchd: \
+             /var/lib/latchd/device.key, or run it as root"
+        );
+        assert_eq!(advice(997, 997), None, "then it is something else");
     }
 
     #[test]

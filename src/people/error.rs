@@ -21,7 +21,7 @@ pub enum PeopleError {
     #[error(transparent)]
     NotAUserId(NotAUserId),
     /// A name that no column has.
-    #[error("{name:.40?} is no column")]
+    #[error("{name:.40?} is no column; the columns are {}", super::COLUMNS.join(", "))]
     Column {
         /// As the file has it; shown cut and escaped.
         name: String,
@@ -54,7 +54,9 @@ impl PeopleError {
                 format!("correct --{} of `latchd people add`", field.replace('_', "-"))
             }
             Self::NotAUserId(_) => "use the id that the service knows the person by".into(),
-            Self::Column { .. } | Self::NoObject => "docs/operations.md names the columns".into(),
+            Self::Column { .. } | Self::NoObject => {
+                "correct it; docs/operations.md explains the columns".into()
+            }
             Self::Exists => {
                 "`latchd people add --replace` with all options overwrites the person, `--consent-…` included"
                     .into()

@@ -27,7 +27,8 @@ pub enum ImportFormat {
 /// Largest import file, in bytes.
 const FILE_BYTES_MAX: usize = 16 << 20;
 
-const COLUMNS: [&str; 9] = [
+/// What an import file may say of a person.
+pub(super) const COLUMNS: [&str; 9] = [
     "user_id",
     "may_open",
     "given_names",

@@ -11,6 +11,7 @@ mod model;
 mod rows;
 
 pub use error::PeopleError;
+use import::COLUMNS;
 pub use import::{ImportFormat, parse as parse_import, parse_one};
 pub use lockout::{
     Subject, clear_denials, denials_since, lift, locked_out_readers, lockout, record_denial,
