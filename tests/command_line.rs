@@ -1,5 +1,7 @@
 //! The command-line contract: exit codes, JSON, and what works without a daemon.
 
+#![allow(clippy::unwrap_used, clippy::indexing_slicing)]
+
 #[path = "support/site.rs"]
 mod site;
 

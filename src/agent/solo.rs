@@ -68,7 +68,7 @@ pub fn run(
     given_up: &dyn Fn() -> bool,
     each: &mut dyn FnMut(Reply),
 ) -> Result<(), AgentError> {
-    let user = UserId::parse(&order.user_id).map_err(|error| PeopleError::NotAUserId(error))?;
+    let user = UserId::parse(&order.user_id).map_err(PeopleError::NotAUserId)?;
     if !super::shared::database_path(config).exists() {
         return Err(AgentError::NeedsDaemon);
     }
