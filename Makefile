@@ -40,10 +40,10 @@ install: ## Install built binaries, units, manual pages and annotated files belo
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md \
 		$(filter-out config/demo.toml,$(wildcard config/*.toml))
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
-		$(DESTDIR)$(PREFIX)/share/zsh/site-functions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+		$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	umask 022 && $(RELEASE)/latchd man $(DESTDIR)$(PREFIX)/share/man/man1
 	umask 022 && $(RELEASE)/latchd completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/latchd
-	umask 022 && $(RELEASE)/latchd completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/site-functions/_latchd
+	umask 022 && $(RELEASE)/latchd completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_latchd
 	umask 022 && $(RELEASE)/latchd completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/latchd.fish
 
 clean-cache: ## Remove the tools and builds that make test keeps in the user's cache

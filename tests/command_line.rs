@@ -42,6 +42,28 @@ fn every_command_has_help_and_the_programs_have_completions_and_pages() {
     ] {
         latchd().args([command, "--help"]).assert().success();
     }
+    // Whoever asks one of these how it is used is shown it.
+    for line in [
+        "enroll",
+        "people add",
+        "people list",
+        "people show",
+        "people remove",
+        "people import",
+        "people unlock-out",
+        "queue list",
+        "queue show",
+        "queue retry",
+        "queue drop",
+        "queue export",
+        "config check",
+        "config show",
+        "config schema",
+        "config reference",
+    ] {
+        let help = latchd().args(line.split(' ')).arg("--help").output().unwrap().stdout;
+        assert!(String::from_utf8_lossy(&help).contains(&format!("  latchd {line}")), "{line}");
+    }
     let script = latchd().args(["completions", "bash"]).output().unwrap().stdout;
     assert!(String::from_utf8_lossy(&script).contains("complete -F _latchd"));
     let page = latchd().arg("man").output().unwrap().stdout;

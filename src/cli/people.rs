@@ -27,13 +27,16 @@ enum Action {
     /// Put a person on the list.
     Add(AddArgs),
     /// The list, without names.
+    #[command(after_help = "Examples:\n  latchd people list\n  latchd people list --json | jq -r .user_id")]
     List,
     /// One person with names and contact.
+    #[command(after_help = "Example:\n  latchd people show emp-0042")]
     Show {
         /// Whom.
         user_id: String,
     },
     /// Take a person off the list; the pseudonym in the events loses its meaning.
+    #[command(after_help = "Example:\n  latchd people remove emp-0042")]
     Remove {
         /// Whom.
         user_id: String,
@@ -50,6 +53,10 @@ latchd people show emp-0042 --json > ada.json && latchd people import ada.json")
         file: PathBuf,
     },
     /// Lift a lock-out.
+    #[command(
+        after_help = "Examples:\n  latchd people unlock-out --user-id emp-0042\n  latchd people unlock-out \
+--reader socket:998"
+    )]
     UnlockOut {
         /// The person, or
         #[arg(long, value_name = "ID", conflicts_with = "reader", required_unless_present = "reader")]
@@ -61,6 +68,11 @@ latchd people show emp-0042 --json > ada.json && latchd people import ada.json")
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  latchd people add --user-id emp-0042 --may-open --given-names \"Amina Fatou\" \
+--last-name Clearwater --email amina.clearwater@example.com --consent-granted-at 2026-11-02T09:30:00Z \
+--consent-language EN --consent-policy-url https://example.com/privacy"
+)]
 struct AddArgs {
     /// The person's id at the service.
     #[arg(long, value_name = "ID")]
@@ -89,7 +101,7 @@ struct AddArgs {
     /// Where the privacy policy is, https.
     #[arg(long, value_name = "URL", requires = "consent_granted_at")]
     consent_policy_url: Option<String>,
-    /// Overwrite who is there.
+    /// Overwrite who is there with what is given here; consent that is not given here is gone.
     #[arg(long)]
     replace: bool,
 }

@@ -37,6 +37,7 @@ enum Action {
         state: Option<String>,
     },
     /// One job with the time of each state.
+    #[command(after_help = "Example:\n  latchd queue show 0198f3c2-…")]
     Show {
         /// The job.
         job: String,
@@ -48,6 +49,7 @@ enum Action {
         job: Option<String>,
     },
     /// Give a job up and erase its pictures.
+    #[command(after_help = "Example:\n  latchd queue drop 0198f3c2-…")]
     Drop {
         /// The job.
         job: String,

@@ -39,7 +39,9 @@ pub fn run(args: &DemoArgs, format: Format) -> anyhow::Result<ExitCode> {
     if args.serve && observed {
         serve(&world, &printer)?;
     }
-    world.end();
+    if observed {
+        world.end();
+    }
     Ok(if observed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
