@@ -1,6 +1,6 @@
 //! Ctrl-C while something is under way: the first one asks it to end and to say so, the second one ends the process.
 
-use signal_hook::consts::{SIGINT, SIGTERM};
+use signal_hook::consts::SIGINT;
 use signal_hook::{flag, low_level};
 use std::io;
 use std::os::unix::net::UnixStream;
@@ -14,19 +14,17 @@ pub struct Interrupt {
 }
 
 impl Interrupt {
-    /// Listens to SIGINT and SIGTERM for the rest of the process.
+    /// Listens to SIGINT for the rest of the process.
     ///
     /// # Errors
     /// The kernel gives no socket or no handler.
     pub fn watch() -> io::Result<Self> {
         let seen = Arc::new(AtomicBool::new(false));
         let (notice, on_signal) = UnixStream::pair()?;
-        for signal in [SIGINT, SIGTERM] {
-            // In this order: the default acts only from the second signal on.
-            flag::register_conditional_default(signal, Arc::clone(&seen))?;
-            flag::register(signal, Arc::clone(&seen))?;
-            low_level::pipe::register(signal, on_signal.try_clone()?)?;
-        }
+        // In this order: the default acts only from the second signal on.
+        flag::register_conditional_default(SIGINT, Arc::clone(&seen))?;
+        flag::register(SIGINT, Arc::clone(&seen))?;
+        low_level::pipe::register(SIGINT, on_signal)?;
         Ok(Self { seen, notice })
     }
 

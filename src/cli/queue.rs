@@ -165,7 +165,10 @@ fn write(directory: &Path, object: &serde_json::Value) -> Result<(String, usize)
 
 /// The names of the files survive a loss of power as well.
 fn sync(directory: &Path) -> Result<(), Failure> {
-    File::open(directory)
-        .and_then(|directory| directory.sync_all())
-        .map_err(|error| cannot(directory, &error))
+    // Its own name, too, is in a directory.
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for place in [directory, parent] {
+        File::open(place).and_then(|place| place.sync_all()).map_err(|error| cannot(place, &error))?;
+    }
+    Ok(())
 }

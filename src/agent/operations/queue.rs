@@ -51,7 +51,11 @@ pub(super) fn list(
     let state = match state.as_deref() {
         None => None,
         Some(name) => Some(queue::StateName::parse(name).ok_or_else(|| {
-            request("state", format!("{name:?} is no state"), "`latchd queue list --help` names the states")
+            request(
+                "state",
+                format!("{name:?} is no state"),
+                "leave the state out to see all jobs with theirs",
+            )
         })?),
     };
     let (mut after, mut count) = (0, 0_usize);
