@@ -30,14 +30,21 @@ test: ## Format, lint, licences, all tests and the demo; ends with one line of c
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh
 
-install: ## Install built binaries, units and annotated files below DESTDIR (PREFIX=/usr)
+install: ## Install built binaries, units, manual pages and annotated files below DESTDIR (PREFIX=/usr)
 	@test -x $(RELEASE)/latchd || { echo "make install: nothing built yet; run make build first" >&2; exit 1; }
 	install -D -m 0755 -t $(DESTDIR)$(PREFIX)/bin $(RELEASE)/latchd $(RELEASE)/latchd-guard
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/systemd/system systemd/*.service $(wildcard systemd/*.socket)
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d systemd/sysusers.d/latchd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d systemd/tmpfiles.d/latchd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d systemd/udev/99-latchd.rules
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md config/*.toml
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md \
+		$(filter-out config/demo.toml,$(wildcard config/*.toml))
+	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
+		$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
+	umask 022 && $(RELEASE)/latchd man $(DESTDIR)$(PREFIX)/share/man/man1
+	umask 022 && $(RELEASE)/latchd completions bash > $(DESTDIR)$(PREFIX)/share/bash-completion/completions/latchd
+	umask 022 && $(RELEASE)/latchd completions zsh > $(DESTDIR)$(PREFIX)/share/zsh/vendor-completions/_latchd
+	umask 022 && $(RELEASE)/latchd completions fish > $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d/latchd.fish
 
 clean-cache: ## Remove the tools and builds that make test keeps in the user's cache
 	rm -rf $(CACHE)

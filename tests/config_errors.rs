@@ -66,6 +66,38 @@ fn ok_a_good_file_has_neither_errors_nor_warnings() {
 }
 
 #[test]
+fn ok_what_is_not_there_yet_is_a_warning() {
+    let case = Case::new("good");
+    let text = fs::read_to_string(case.path("latchd.toml")).unwrap();
+    let write = |text: &str| fs::write(case.path("latchd.toml"), text).unwrap();
+    let dir = case.dir.path().display().to_string();
+    let text = text.replace(
+        "[device]",
+        &format!(
+            "[camera]\nsource = \"file\"\nfile = \"{dir}/face.jpg\"\n\n[device]\nstate_dir = \"{dir}/state\""
+        ),
+    );
+    write(&text);
+    let missing = || {
+        let (config, source) = Config::load_with_source(&case.path("latchd.toml")).unwrap();
+        case.without_dir(&check::missing_places(&config, &source).to_string())
+    };
+    let lines = missing();
+    assert!(
+        lines.contains("device.state_dir: state is not there; make it before the daemon starts"),
+        "{lines}"
+    );
+    assert!(lines.contains("camera.file: face.jpg is not there"), "{lines}");
+    fs::create_dir(case.path("state")).unwrap();
+    fs::write(case.path("face.jpg"), b"").unwrap();
+    assert_eq!(missing(), "");
+    // Of another camera the file is not needed.
+    fs::remove_file(case.path("face.jpg")).unwrap();
+    write(&text.replace("source = \"file\"", "source = \"v4l2\""));
+    assert_eq!(missing(), "");
+}
+
+#[test]
 fn err_not_toml() {
     errors_of(
         "bad-toml",
@@ -111,7 +143,7 @@ fn err_a_secret_in_the_wrong_place_is_not_repeated() {
     errors_of(
         "secret-as-path",
         &[
-            "latchd.toml:3: smile.api_key_file: is not an absolute path; write the path of the file, from / on; never \
+            "latchd.toml:3: smile.api_key_file: must be an absolute path; write the path of the file, from / on; never \
            the secret itself",
         ],
     );

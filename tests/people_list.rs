@@ -13,7 +13,7 @@ use std::time::Duration;
 use latchd::access::UserId;
 use latchd::clock::{BootId, BootTime, ManualClock, SystemRandom, Wall, WallTime};
 use latchd::people::{
-    self, Added, Consent, Contact, ImportFormat, NewPerson, OnExisting, PeopleError, Subject,
+    self, Added, Consent, Contact, ImportFormat, Imported, NewPerson, OnExisting, PeopleError, Subject,
 };
 use latchd::store::{DeviceKey, Mode, PeopleKey, Settings, Store, StoreError, Transaction};
 
@@ -155,9 +155,40 @@ fn an_import_takes_all_or_nothing() {
     let refused = desk.write(|tx| people::import(tx, &desk.key, &records, OnExisting::Refuse));
     assert!(matches!(refused, Err(PeopleError::Line { line: 3, .. })), "{refused:?}");
     assert_eq!(desk.read(people::list).len(), 1);
-    assert_eq!(desk.write(|tx| people::import(tx, &desk.key, &records, OnExisting::Replace)).unwrap(), 2);
+    let imported = desk.write(|tx| people::import(tx, &desk.key, &records, OnExisting::Replace)).unwrap();
+    assert_eq!(imported, Imported { added: 1, replaced: 1, without_consent: 1 });
     assert_eq!(desk.read(people::list).len(), 2);
-    assert!(desk.read(|tx| people::standing(tx, &user("u2"))).consent.is_none(), "consent is never invented");
+    assert!(desk.read(|tx| people::standing(tx, &user("u1"))).consent.is_none(), "consent is never invented");
+    assert!(desk.read(|tx| people::standing(tx, &user("u2"))).consent.is_some(), "nor lost");
+}
+
+#[test]
+fn an_import_keeps_what_the_file_has_no_column_for_and_removes_what_it_empties() {
+    let desk = desk();
+    desk.add(&person("u1"), OnExisting::Refuse).unwrap();
+    let import = |text: &str| {
+        let records = people::parse_import(text, ImportFormat::Csv, wall("2026-06-01T12:00:00Z"))?;
+        desk.write(|tx| people::import(tx, &desk.key, &records, OnExisting::Replace))
+    };
+    let shown = || desk.read(|tx| people::show(tx, &desk.key, &user("u1"))).unwrap();
+    let kept = Imported { added: 0, replaced: 1, without_consent: 0 };
+    assert_eq!(import("user_id,may_open\nu1,false\n").unwrap(), kept);
+    assert_eq!(
+        (shown().may_open, &shown().contact, shown().consent),
+        (false, &person("u1").contact, person("u1").consent)
+    );
+    // Contact may not go whole, neither at once nor by halves.
+    for text in ["user_id,may_open,email\nu1,true,\n", "user_id,may_open,email,phone\nu1,true,,\n"] {
+        assert!(matches!(import(text), Err(PeopleError::Line { line: 2, .. })), "{text}");
+    }
+    import("user_id,may_open,email,phone\nu1,true,,+12345678\n").unwrap();
+    assert_eq!((&shown().contact.email, shown().contact.phone.as_deref()), (&None, Some("+12345678")));
+    let text = "user_id,may_open,consent_granted_at,consent_language,consent_policy_url\nu1,true,,,\n";
+    assert_eq!(import(text).unwrap().without_consent, 1);
+    assert_eq!((shown().consent, shown().contact.last_name.as_str()), (None, "Quasimodo"));
+    // Nothing is recorded of somebody new: the names must be in the file.
+    let refused = import("user_id,may_open\nu2,true\n").unwrap_err();
+    assert!(refused.to_string().starts_with("line 2: given_names is missing"), "{refused}");
 }
 
 #[test]

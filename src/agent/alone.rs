@@ -2,6 +2,7 @@
 
 use super::error::AgentError;
 use super::operations::{self, Actor, Backend};
+use super::owner;
 use super::shared::{Keys, database_path, open_store};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
@@ -33,7 +34,7 @@ pub fn answer(
         return Err(AgentError::NeedsDaemon);
     }
     if !looks {
-        own_directory(config)?;
+        owner::check(config)?;
     }
     let path = device_key.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
     let key = match request {
@@ -64,15 +65,4 @@ pub(super) fn refuse_replaced(opening: &Opening) -> Result<(), AgentError> {
         }),
         Opening::Fresh | Opening::Existing => Ok(()),
     }
-}
-
-/// What another user makes here, the daemon's own user could not write any more.
-pub(super) fn own_directory(config: &Config) -> Result<(), AgentError> {
-    use std::os::unix::fs::MetadataExt;
-    let directory = &config.device.state_dir;
-    let owner = std::fs::metadata(directory).map(|meta| meta.uid()).ok();
-    if owner.is_none_or(|owner| owner == rustix::process::geteuid().as_raw()) {
-        return Ok(());
-    }
-    Err(AgentError::WrongUser { directory: directory.display().to_string() })
 }

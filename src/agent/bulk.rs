@@ -35,11 +35,14 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
     let (store, _) = open_store(config, Mode::ReadWrite, &clock, &random)?;
     if store.read(queue::totals)?.unfinished > 0 {
         let path = database_path(config).display().to_string();
-        return Err(AgentError::Request { what: "queue", why: format!("{path} has jobs already") });
+        return Err(AgentError::Request {
+            what: "queue",
+            why: format!("{path} has jobs already"),
+            remedy: "name a configuration with another device.state_dir",
+        });
     }
     let key = device_key(config, random.as_ref())?.queue();
-    let user = UserId::parse("bench")
-        .map_err(|error| AgentError::Request { what: "user id", why: error.to_string() })?;
+    let user = UserId::parse("bench").map_err(crate::people::PeopleError::NotAUserId)?;
     let details = details::test_identity();
     let liveness = [bulk.picture; 8];
     let api = match config.smile.api {

@@ -36,7 +36,13 @@ impl Control {
         if self.director.send(Message::Claim(Box::new(order))).is_err() {
             return;
         }
+        let mut called_off = false;
         loop {
+            if !called_off && answer.called_off() {
+                called_off = true;
+                // The attempt's end is the last reply.
+                let _ = self.director.send(Message::Abandon(attempt));
+            }
             match replies.recv_timeout(GLANCE) {
                 Ok(reply) => {
                     let last = reply.is_last();

@@ -1,5 +1,6 @@
 //! What keeps the daemon from starting, or a command from working alone.
 
+use super::owner;
 use crate::audit::AuditError;
 use crate::control::ControlError;
 use crate::guard::GuardError;
@@ -7,6 +8,8 @@ use crate::people::PeopleError;
 use crate::queue::QueueError;
 use crate::smileid::SmileError;
 use crate::store::StoreError;
+use std::io::ErrorKind;
+use std::path::Path;
 
 /// Anything of the rooms, kept apart by its kind.
 #[derive(Debug, thiserror::Error)]
@@ -50,6 +53,8 @@ pub enum AgentError {
         what: &'static str,
         /// What is wrong with it.
         why: String,
+        /// What to write instead.
+        remedy: &'static str,
     },
     /// A job without a recorded consent (door-rules 16).
     #[error("no consent is recorded for this person")]
@@ -67,13 +72,29 @@ pub enum AgentError {
         path: String,
     },
     /// Another user's database.
-    #[error("{directory} belongs to another user")]
+    #[error("{directory} or its database belongs to {owner}")]
     WrongUser {
         /// The state directory.
         directory: String,
+        /// Whose it is.
+        owner: String,
+    },
+    /// There is no state directory yet, and whose it will be is not known here.
+    #[error("the state directory {directory} is not there")]
+    NoDirectory {
+        /// The state directory.
+        directory: String,
+    },
+    /// Root would make a database that the service's user cannot open.
+    #[error("{directory} has no database yet, and one that root makes the user {service} cannot open")]
+    RootMakes {
+        /// The state directory.
+        directory: String,
+        /// The user that the service runs as.
+        service: &'static str,
     },
     /// The database of a stopped daemon was asked for something that only a daemon can do.
-    #[error("no daemon runs for this configuration")]
+    #[error("only a running daemon can do this")]
     NeedsDaemon,
 }
 
@@ -81,9 +102,11 @@ impl AgentError {
     /// What to do about it.
     pub fn remedy(&self) -> String {
         match self {
-            Self::Store(error) => error.remedy().into(),
+            Self::Store(error) | Self::Queue(QueueError::Store(error)) => {
+                barred_from(error).and_then(owner::remedy).unwrap_or_else(|| error.remedy().into())
+            }
             Self::Queue(error) => error.remedy().into(),
-            Self::People(error) => error.remedy().into(),
+            Self::People(error) => error.remedy(),
             Self::Audit(error) => error.remedy().into(),
             Self::Smile(error) => error.remedy().into(),
             Self::Guard(error) => error.remedy().into(),
@@ -92,7 +115,7 @@ impl AgentError {
                 "write the key of the portal into this file, readable by the user latchd alone".into()
             }
             Self::Thread(_) => "check the limits of the unit (TasksMax, MemoryMax)".into(),
-            Self::Request { .. } => "see --help of this command".into(),
+            Self::Request { remedy, .. } => (*remedy).into(),
             Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),
             Self::Replaced { .. } => {
                 "start the daemon, which writes it into the events; then import the people again".into()
@@ -100,7 +123,19 @@ impl AgentError {
             Self::NoDeviceKey { .. } => {
                 "start the daemon, which has it as a credential, or name it with --device-key FILE".into()
             }
-            Self::WrongUser { .. } => "run it as that user: sudo -u latchd latchd …".into(),
+            Self::WrongUser { owner, .. } => {
+                format!("start the daemon first, or run it as that user: sudo -u {owner} latchd …")
+            }
+            Self::NoDirectory { directory } => {
+                format!(
+                    "start the daemon first, or make it as the user that the daemon runs as: mkdir -m 0700 {directory}"
+                )
+            }
+            Self::RootMakes { service, .. } => {
+                format!(
+                    "start the daemon first, or run it as its user: sudo -u {service} latchd people add …"
+                )
+            }
             Self::NeedsDaemon => "start it with `latchd run --config FILE`, or name its --config".into(),
         }
     }
@@ -128,8 +163,47 @@ impl AgentError {
             | Self::Request { .. }
             | Self::NoDeviceKey { .. }
             | Self::WrongUser { .. }
+            | Self::NoDirectory { .. }
+            | Self::RootMakes { .. }
             | Self::NeedsDaemon => 2,
+            Self::Store(error) if barred_from(error).is_some() => 2,
+            // A wrong value; that there is no such person is another matter.
+            Self::People(error) => match error {
+                PeopleError::Store(_) | PeopleError::Exists | PeopleError::Unlisted => 1,
+                PeopleError::Field { .. }
+                | PeopleError::NotAUserId(_)
+                | PeopleError::Column { .. }
+                | PeopleError::NoObject
+                | PeopleError::Line { .. } => 2,
+            },
             _ => 1,
         }
+    }
+}
+
+/// The file that this user may not open or write, when that is the trouble.
+fn barred_from(error: &StoreError) -> Option<&Path> {
+    match error {
+        StoreError::Io { path, source, .. } if source.kind() == ErrorKind::PermissionDenied => Some(path),
+        StoreError::ReadOnly { path } => Some(path),
+        _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_restart_cannot_mend_is_exit_2() {
+        let io = |kind: ErrorKind| {
+            AgentError::from(StoreError::Io {
+                what: "open",
+                path: "/x/device.key".into(),
+                source: kind.into(),
+            })
+        };
+        assert_eq!(io(ErrorKind::PermissionDenied).exit_code(), 2);
+        assert_eq!(io(ErrorKind::Other).exit_code(), 1, "a disk may come back");
     }
 }

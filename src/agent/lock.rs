@@ -93,10 +93,43 @@ impl LockView {
                 "pid": up.pid,
                 "up_seconds": now.since(up.since).as_secs(),
                 "effective": up.effective.to_string(),
+                "field": null,
             }),
-            None => {
-                json!({"state": if self.mismatch.is_some() { "mismatch" } else { "down" }, "field": self.mismatch})
-            }
+            None => json!({
+                "state": if self.mismatch.is_some() { "mismatch" } else { "down" },
+                "pid": null,
+                "up_seconds": null,
+                "effective": null,
+                "field": self.mismatch,
+            }),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn the_object_has_the_same_keys_whatever_the_lock_does() {
+        let keys = |view: &LockView| {
+            let object = view.to_json(BootTime::from_millis(9));
+            object.as_object().unwrap().keys().cloned().collect::<BTreeSet<_>>()
+        };
+        let guard =
+            toml::from_str("lock = \"fail-secure\"\n[line]\nkind = \"recording\"\nfile = \"/x\"").unwrap();
+        let up = LinkReport::Up { effective: Effective::of(&guard), line: LineState::Held, pid: 7 };
+        let mut there = LockView::default();
+        there.take(&up, BootTime::from_millis(1));
+        let mut other = LockView::default();
+        other.take(
+            &LinkReport::Mismatch { field: "lock", guard: Effective::of(&guard) },
+            BootTime::from_millis(1),
+        );
+        let all = ["effective", "field", "pid", "state", "up_seconds"].map(String::from);
+        assert_eq!(keys(&LockView::default()), BTreeSet::from(all));
+        assert_eq!(keys(&there), keys(&LockView::default()));
+        assert_eq!(keys(&other), keys(&there));
     }
 }

@@ -27,6 +27,7 @@ mod lock;
 mod message;
 mod network;
 mod operations;
+mod owner;
 mod records;
 mod shared;
 pub mod solo;

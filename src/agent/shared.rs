@@ -112,7 +112,11 @@ pub fn device_key(config: &Config, random: &dyn Random) -> Result<DeviceKey, Age
     }
     // A credential's mode is systemd's business, and it is never made here.
     std::fs::read(&path).ok().and_then(|bytes| DeviceKey::from_bytes(&bytes)).ok_or_else(|| {
-        AgentError::Request { what: "device-key", why: "the credential is not 32 bytes".into() }
+        AgentError::Request {
+            what: "device-key",
+            why: "the credential is not 32 bytes".into(),
+            remedy: "give the device-key credential that sealed this database",
+        }
     })
 }
 

@@ -4,6 +4,7 @@
 use super::alone;
 use super::error::AgentError;
 use super::job::Outgoing;
+use super::owner;
 use super::records::{self, NewJob};
 use super::shared::{Opened, Shared};
 use crate::access::admit::admit;
@@ -12,6 +13,7 @@ use crate::capture::{self, CaptureError, CaptureSet};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{Config, GuardConfig};
 use crate::control::Reply;
+use crate::people::PeopleError;
 use crate::smileid::{Failure, Handle, Status};
 use crate::{camera, queue};
 use serde_json::json;
@@ -63,26 +65,26 @@ pub fn run(
     config: &Config,
     guard: &GuardConfig,
     order: Order,
+    given_up: &dyn Fn() -> bool,
     each: &mut dyn FnMut(Reply),
 ) -> Result<(), AgentError> {
-    let user = UserId::parse(&order.user_id)
-        .map_err(|error| AgentError::Request { what: "user id", why: error.to_string() })?;
+    let user = UserId::parse(&order.user_id).map_err(PeopleError::NotAUserId)?;
     if !super::shared::database_path(config).exists() {
         return Err(AgentError::NeedsDaemon);
     }
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    alone::own_directory(config)?;
+    owner::check(config)?;
     let Opened { shared, opening, .. } = Shared::open(config, guard, clock, random)?;
     alone::refuse_replaced(&opening)?;
     let claim =
         Claim { attempt: shared.new_attempt(), user, product: order.product, reader: "command".into() };
     let mut job = None;
-    let end = attempt(&shared, &claim, &order, &mut job, each)?;
+    let end = attempt(&shared, &claim, &order, &mut job, given_up, each)?;
     let (word, exit, text) = match &end {
-        End::Outcome(outcome) => (outcome.word(), outcome.exit_code(), outcome.sentence()),
+        End::Outcome(outcome) => (outcome.word(), outcome.exit_code(), sentence(outcome, job.is_some())),
         End::Approved => ("approved", 0, "approved: no door was involved".to_owned()),
-        End::Stored => ("stored", 0, "saved; the verdict will be in `latchd events`".to_owned()),
+        End::Stored => ("stored", 0, "saved; no door involved; sent when the daemon runs".to_owned()),
     };
     let fields = vec![("outcome", word.to_owned()), ("door", "none".to_owned())];
     records::append(&shared, Some(claim.attempt), job, "attempt_ended", fields);
@@ -96,11 +98,40 @@ pub fn run(
     Ok(())
 }
 
+/// What there is to say where no door is near and perhaps no daemon will run soon.
+fn sentence(outcome: &Outcome, stored: bool) -> String {
+    match outcome {
+        Outcome::Offline => {
+            "saved: the service cannot be reached; no door involved; sent when the daemon runs".into()
+        }
+        Outcome::Paused => {
+            "saved: the service refuses every job of this device (`latchd queue retry` when that is \
+                            mended); no door involved; sent when the daemon runs"
+                .into()
+        }
+        Outcome::Expired => {
+            "undecided: no verdict within a minute; no door involved; asked again when the daemon runs".into()
+        }
+        Outcome::Held => "undecided: a person has to look at this job; no door involved".into(),
+        Outcome::Undecided => "undecided: the service gave no decision; no door involved".into(),
+        Outcome::UnknownOutcome => {
+            "undecided: the answer was lost and the job is held (`latchd queue list`); no door involved"
+                .into()
+        }
+        Outcome::Cancelled if stored => {
+            "interrupted; the job is saved and goes on when the daemon runs".into()
+        }
+        Outcome::Cancelled => "interrupted; nothing was saved".into(),
+        other => other.sentence(),
+    }
+}
+
 fn attempt(
     shared: &Shared,
     claim: &Claim,
     order: &Order,
     made: &mut Option<JobId>,
+    given_up: &dyn Fn() -> bool,
     each: &mut dyn FnMut(Reply),
 ) -> Result<End, AgentError> {
     let mut standing = records::standing(shared, claim)?;
@@ -111,8 +142,9 @@ fn attempt(
         debug_assert!(reason != NotAdmitted::Busy);
         return Ok(End::Outcome(Outcome::NotAdmitted(reason)));
     }
-    let pictures = match take_pictures(shared, claim.attempt, order.files.as_ref(), each) {
+    let pictures = match take_pictures(shared, claim.attempt, order.files.as_ref(), given_up, each) {
         Ok(pictures) => pictures,
+        Err(_) if given_up() => return Ok(End::Outcome(Outcome::Cancelled)),
         Err(error) => {
             each(Reply::Progress { object: json!({"step": "refused"}), text: error.to_string() });
             return Ok(End::Outcome(Outcome::CaptureFailed(error.reason().into())));
@@ -137,13 +169,17 @@ fn attempt(
     if order.no_wait {
         return Ok(End::Stored);
     }
-    submit(shared, claim, job)
+    if given_up() {
+        return Ok(End::Outcome(Outcome::Cancelled));
+    }
+    submit(shared, claim, job, given_up)
 }
 
 fn take_pictures(
     shared: &Shared,
     attempt: AttemptId,
     files: Option<&Files>,
+    given_up: &dyn Fn() -> bool,
     each: &mut dyn FnMut(Reply),
 ) -> Result<CaptureSet, CaptureError> {
     if let Some(files) = files {
@@ -169,12 +205,17 @@ fn take_pictures(
         &shared.config.capture,
         shared.clock.as_ref(),
         &mut progress,
-        &|| false,
+        given_up,
     )?;
     Ok(captured.into_set())
 }
 
-fn submit(shared: &Shared, claim: &Claim, job: JobId) -> Result<End, AgentError> {
+fn submit(
+    shared: &Shared,
+    claim: &Claim,
+    job: JobId,
+    given_up: &dyn Fn() -> bool,
+) -> Result<End, AgentError> {
     let sent = match Outgoing::load(shared, job) {
         Ok(outgoing) => outgoing.submit(shared),
         Err(error) => Err(error.into_failure()),
@@ -187,7 +228,7 @@ fn submit(shared: &Shared, claim: &Claim, job: JobId) -> Result<End, AgentError>
         }
     };
     records::accepted(shared, job, &handle.remote_job)?;
-    wait(shared, claim, job, &handle)
+    wait(shared, claim, job, &handle, given_up)
 }
 
 fn outcome_of(failure: &Failure) -> Outcome {
@@ -200,7 +241,13 @@ fn outcome_of(failure: &Failure) -> Outcome {
     }
 }
 
-fn wait(shared: &Shared, claim: &Claim, job: JobId, handle: &Handle) -> Result<End, AgentError> {
+fn wait(
+    shared: &Shared,
+    claim: &Claim,
+    job: JobId,
+    handle: &Handle,
+    given_up: &dyn Fn() -> bool,
+) -> Result<End, AgentError> {
     let (_keep, never) = crossbeam_channel::bounded::<()>(0);
     let pause = Duration::from_millis(shared.config.smile.poll_interval_ms.into());
     let until = shared.clock.boot().plus(WAIT);
@@ -220,6 +267,9 @@ fn wait(shared: &Shared, claim: &Claim, job: JobId, handle: &Handle) -> Result<E
                     End::Outcome(Outcome::Undecided)
                 }
             });
+        }
+        if given_up() {
+            return Ok(End::Outcome(Outcome::Cancelled));
         }
         if shared.clock.boot() >= until {
             return Ok(End::Outcome(Outcome::Expired));

@@ -1,5 +1,6 @@
 //! `latchd authenticate` and `latchd enroll`.
 
+use super::interrupt::Interrupt;
 use super::session::Session;
 use super::{ConfigFile, Failure, output};
 use crate::access::Product;
@@ -34,6 +35,11 @@ pub struct ClaimArgs {
 
 /// An enrolment.
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "With a running daemon its camera takes the pictures, and no door opens. Without one the configured \
+camera or the files do.\n\nExamples:\n  latchd enroll --user-id emp-0042\n  latchd enroll --user-id emp-0042 \
+--allow-new-enroll\n  latchd enroll --user-id emp-0042 --image selfie.jpg --liveness 0.jpg --liveness 1.jpg …"
+)]
 pub struct EnrollArgs {
     #[command(flatten)]
     claim: ClaimArgs,
@@ -83,14 +89,12 @@ fn run(
         files: args.image.clone().map(|selfie| solo::Files { selfie, liveness: args.liveness.clone() }),
     };
     let guard = session.check()?;
+    let interrupt = Interrupt::watch().ok();
+    let given_up = || interrupt.as_ref().is_some_and(Interrupt::seen);
     let mut exit = None;
-    solo::run(&session.config, &guard, order, &mut |reply| {
+    solo::run(&session.config, &guard, order, &given_up, &mut |reply| {
         exit = output::reply(format, reply).or(exit);
     })
-    .map_err(|error| Failure {
-        cause: error.to_string(),
-        remedy: error.remedy(),
-        exit: error.exit_code(),
-    })?;
+    .map_err(|error| session.failure(&error))?;
     Ok(exit.unwrap_or(ExitCode::FAILURE))
 }

@@ -7,6 +7,7 @@ mod config;
 pub mod demo;
 mod doctor;
 mod events;
+mod interrupt;
 mod manual;
 mod output;
 mod people;
@@ -119,22 +120,42 @@ impl Failure {
 pub fn main() -> ExitCode {
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
-        Err(error) => {
-            let code = if error.use_stderr() { 2 } else { 0 };
+        Err(error) if !error.use_stderr() => {
+            // Help and version.
             let _ = error.print();
-            return ExitCode::from(code);
+            return ExitCode::SUCCESS;
+        }
+        Err(error) if std::env::args_os().any(|word| word == "--json") => {
+            return output::failure(output::Format::Json, &wrong_command_line(&error.render().to_string()));
+        }
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(2);
         }
     };
-    match dispatch(cli.command, output::Format::from_flag(cli.json)) {
-        Ok(code) => code,
-        Err(error) => {
-            let (remedy, exit) = error
-                .downcast_ref::<Failure>()
-                .map_or((String::new(), 1), |failure| (failure.remedy.clone(), failure.exit));
-            output::error(&format!("{error:#}"), &remedy);
-            ExitCode::from(exit)
-        }
+    let format = output::Format::from_flag(cli.json);
+    dispatch(cli.command, format).unwrap_or_else(|error| {
+        let (remedy, exit) = error
+            .downcast_ref::<Failure>()
+            .map_or((String::new(), 1), |failure| (failure.remedy.clone(), failure.exit));
+        output::failure(format, &Failure { cause: format!("{error:#}"), remedy, exit })
+    })
+}
+
+/// The parser's text in two lines: its first paragraph is the cause, tips and usage are the remedy.
+fn wrong_command_line(text: &str) -> Failure {
+    let line = |paragraph: &str| paragraph.split_whitespace().collect::<Vec<_>>().join(" ");
+    let mut paragraphs = text.split("\n\n").map(line);
+    let cause = paragraphs.next().unwrap_or_default();
+    let mut remedy: Vec<_> = paragraphs.filter(|text| !text.starts_with("For more information")).collect();
+    let (cause, values) = cause.split_once(" [possible values: ").unwrap_or((&cause, ""));
+    if !values.is_empty() {
+        remedy.insert(0, format!("write one of {}", values.trim_end_matches(']')));
     }
+    if remedy.is_empty() {
+        remedy.push("correct this value".into());
+    }
+    Failure::usage(cause.trim_start_matches("error: "), remedy.join("; "))
 }
 
 fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode> {
@@ -163,5 +184,27 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::Bench(args) => bench::run(args, format),
         Command::Completions(args) => manual::completions(&args),
         Command::Man(args) => manual::man(&args),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_wrong_command_line_is_a_cause_and_a_remedy() {
+        let wrong = |line: &str| {
+            let error = Cli::try_parse_from(line.split(' ')).unwrap_err();
+            wrong_command_line(&error.render().to_string())
+        };
+        let failure = wrong("latchd authenticate");
+        assert!(failure.cause.starts_with("the following required arguments"), "{failure:?}");
+        assert!(failure.cause.ends_with("--user-id <ID>"), "{failure:?}");
+        assert!(failure.remedy.starts_with("Usage: latchd authenticate"), "{failure:?}");
+        assert_eq!(failure.exit, 2);
+        assert!(wrong("latchd statsu").remedy.contains("'status'"));
+        let failure = wrong("latchd queue list --state lost");
+        assert!(failure.remedy.starts_with("write one of new, sending, "), "{failure:?}");
+        assert!(!failure.cause.contains("possible values"), "{failure:?}");
     }
 }

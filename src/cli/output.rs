@@ -1,9 +1,13 @@
 //! Human and JSON output in one place. Results go to stdout, everything else to stderr.
 
+use super::Failure;
 use crate::control::Reply;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::process::ExitCode;
+
+/// The exit code of what the user called off.
+pub const INTERRUPTED: u8 = 130;
 
 /// How results are printed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -39,12 +43,27 @@ pub fn error(cause: &str, remedy: &str) {
     }
 }
 
+/// Prints what ends a command without a result: an object as any other for machines, an error for people.
+pub fn failure(format: Format, failure: &Failure) -> ExitCode {
+    let Failure { cause, remedy, exit } = failure;
+    match format {
+        Format::Json => {
+            line(&json!({"kind": "failed", "exit": exit, "cause": cause, "remedy": remedy}).to_string());
+        }
+        // Somebody meant it: no error.
+        Format::Human if *exit == INTERRUPTED => note(cause),
+        Format::Human => error(cause, remedy),
+    }
+    ExitCode::from(*exit)
+}
+
 /// A remark on stderr that is not a result.
 pub fn note(text: &str) {
     let _ = writeln!(anstream::stderr().lock(), "{text}");
 }
 
-fn object(kind: &str, mut value: Value) -> String {
+/// An object with its `kind`, on one line.
+pub fn object(kind: &str, mut value: Value) -> String {
     if let Some(map) = value.as_object_mut() {
         map.insert("kind".into(), json!(kind));
     }
@@ -68,13 +87,8 @@ pub fn reply(format: Format, reply: Reply) -> Option<ExitCode> {
             }
             return Some(ExitCode::from(exit));
         }
-        (Reply::Failed { exit, cause, remedy }, Format::Json) => {
-            line(&json!({"kind": "failed", "exit": exit, "cause": cause, "remedy": remedy}).to_string());
-            return Some(ExitCode::from(exit));
-        }
-        (Reply::Failed { exit, cause, remedy }, Format::Human) => {
-            error(&cause, &remedy);
-            return Some(ExitCode::from(exit));
+        (Reply::Failed { exit, cause, remedy }, format) => {
+            return Some(failure(format, &Failure { cause, remedy, exit }));
         }
     }
     None

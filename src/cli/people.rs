@@ -4,6 +4,7 @@ use super::session::Session;
 use super::{ConfigFile, Failure, output};
 use crate::control::Request;
 use serde_json::json;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -26,23 +27,36 @@ enum Action {
     /// Put a person on the list.
     Add(AddArgs),
     /// The list, without names.
+    #[command(after_help = "Examples:\n  latchd people list\n  latchd people list --json | jq -r .user_id")]
     List,
     /// One person with names and contact.
+    #[command(after_help = "Example:\n  latchd people show emp-0042")]
     Show {
         /// Whom.
         user_id: String,
     },
     /// Take a person off the list; the pseudonym in the events loses its meaning.
+    #[command(after_help = "Example:\n  latchd people remove emp-0042")]
     Remove {
         /// Whom.
         user_id: String,
     },
-    /// Put many people on the list, all or none; who is there already is replaced.
+    /// Put many people on the list, all or none.
+    ///
+    /// Who is there already gets what the file says. What the file has no column for stays as it is recorded; an empty
+    /// field, or null in JSON, takes it away. Columns: user_id, may_open, given_names, last_name, email, phone,
+    /// consent_granted_at, consent_language, consent_policy_url; the first two must be there, and the names of new people.
+    #[command(after_help = "Examples:\n  latchd people import staff.csv\n  \
+latchd people show emp-0042 --json > ada.json && latchd people import ada.json")]
     Import {
         /// A .csv or .json file.
         file: PathBuf,
     },
     /// Lift a lock-out.
+    #[command(
+        after_help = "Examples:\n  latchd people unlock-out --user-id emp-0042\n  latchd people unlock-out \
+--reader socket:998"
+    )]
     UnlockOut {
         /// The person, or
         #[arg(long, value_name = "ID", conflicts_with = "reader", required_unless_present = "reader")]
@@ -54,6 +68,11 @@ enum Action {
 }
 
 #[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Example:\n  latchd people add --user-id emp-0042 --may-open --given-names \"Amina Fatou\" \
+--last-name Clearwater --email amina.clearwater@example.com --consent-granted-at 2026-11-02T09:30:00Z \
+--consent-language EN --consent-policy-url https://example.com/privacy"
+)]
 struct AddArgs {
     /// The person's id at the service.
     #[arg(long, value_name = "ID")]
@@ -82,7 +101,7 @@ struct AddArgs {
     /// Where the privacy policy is, https.
     #[arg(long, value_name = "URL", requires = "consent_granted_at")]
     consent_policy_url: Option<String>,
-    /// Overwrite who is there.
+    /// Overwrite who is there with what is given here; consent that is not given here is gone.
     #[arg(long)]
     replace: bool,
 }
@@ -120,13 +139,21 @@ fn import(file: &Path) -> Result<Request, Failure> {
         Some("json") => "json",
         _ => {
             return Err(Failure::usage(
-                format!("{}: its kind is not known", file.display()),
+                format!("{}: neither .csv nor .json", file.display()),
                 "name a file that ends in .csv or .json",
             ));
         }
     };
-    let text = std::fs::read_to_string(file).map_err(|error| {
-        Failure::usage(format!("{}: {error}", file.display()), "name a readable UTF-8 file")
+    let text = std::fs::read_to_string(file).map_err(|error| match error.kind() {
+        ErrorKind::NotFound => Failure::usage(
+            format!("{}: there is no such file", file.display()),
+            "check the name; it counts from the directory where you are",
+        ),
+        ErrorKind::InvalidData => Failure::usage(
+            format!("{}: not UTF-8", file.display()),
+            "save it as UTF-8; spreadsheets call that \"CSV UTF-8\"",
+        ),
+        _ => Failure::usage(format!("{}: {error}", file.display()), "name a file that you may read"),
     })?;
     Ok(Request::PeopleImport { format: format.into(), text })
 }

@@ -3,8 +3,12 @@
 use super::session::Session;
 use super::{ConfigFile, Failure, output};
 use crate::control::{Reply, Request};
+use crate::queue::StateName;
+use clap::builder::PossibleValuesParser;
+use serde_json::json;
+use std::fs::{DirBuilder, File, OpenOptions, Permissions};
 use std::io::Write;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
@@ -24,31 +28,38 @@ pub struct QueueArgs {
 #[derive(Debug, clap::Subcommand)]
 enum Action {
     /// All jobs, oldest first.
+    #[command(
+        after_help = "Examples:\n  latchd queue list --state held\n  latchd queue list --json | jq .state"
+    )]
     List {
-        /// Only jobs in this state: new, sending, accepted, decided, held, unknown_outcome, dead_letter, expired, dropped.
-        #[arg(long)]
+        /// Only jobs in this state.
+        #[arg(long, value_parser = PossibleValuesParser::new(StateName::ALL.map(StateName::name)))]
         state: Option<String>,
     },
     /// One job with the time of each state.
+    #[command(after_help = "Example:\n  latchd queue show 0198f3c2-…")]
     Show {
         /// The job.
         job: String,
     },
     /// Submit a held, unknown or dead job again; without a job, lift the queue's pause.
+    #[command(after_help = "Examples:\n  latchd queue retry 0198f3c2-…\n  latchd queue retry")]
     Retry {
         /// The job.
         job: Option<String>,
     },
     /// Give a job up and erase its pictures.
+    #[command(after_help = "Example:\n  latchd queue drop 0198f3c2-…")]
     Drop {
         /// The job.
         job: String,
     },
     /// Write a job and its pictures into a directory, readable by you alone.
+    #[command(after_help = "Example:\n  latchd queue export 0198f3c2-… ./evidence && ls -l ./evidence")]
     Export {
         /// The job.
         job: String,
-        /// The directory, made when absent.
+        /// The directory: made when absent, empty when not.
         directory: PathBuf,
     },
 }
@@ -61,27 +72,74 @@ pub fn run(args: QueueArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         Action::Show { job } => session.perform(Request::QueueShow { job }, format),
         Action::Retry { job } => session.perform(Request::QueueRetry { job }, format),
         Action::Drop { job } => session.perform(Request::QueueDrop { job }, format),
-        Action::Export { job, directory } => {
-            output::note("warning: these are pictures of a person's face; delete them when they have served");
-            let mut failure = None;
-            let code =
-                session.perform_with(Request::QueueExport { job }, None, &mut |reply| match reply {
-                    Reply::Item { object, text } => {
-                        failure = write(&directory, &object).err().or(failure.take());
-                        if failure.is_none() {
-                            output::line(&text);
-                        }
-                        None
-                    }
-                    other => output::reply(format, other),
-                })?;
-            failure.map_or(Ok(code), Err)
-        }
+        Action::Export { job, directory } => export(&session, job, &directory, format),
     }
 }
 
-/// Writes one file `{name, base64}` of an export with mode 0600.
-fn write(directory: &Path, object: &serde_json::Value) -> anyhow::Result<()> {
+fn export(
+    session: &Session,
+    job: String,
+    directory: &Path,
+    format: output::Format,
+) -> anyhow::Result<ExitCode> {
+    refuse_occupied(directory)?;
+    output::note("warning: these are pictures of a person's face; delete them when they have served");
+    let mut failure = None;
+    let mut files = 0_u32;
+    let code = session.perform_with(Request::QueueExport { job }, None, &mut |reply| match reply {
+        _ if failure.is_some() => None,
+        Reply::Item { object, .. } => {
+            match write(directory, &object) {
+                Ok((path, bytes)) => {
+                    files += 1;
+                    let object = json!({"file": path, "bytes": bytes});
+                    return output::reply(format, Reply::Item { object, text: path });
+                }
+                Err(error) => failure = Some(error),
+            }
+            None
+        }
+        Reply::Done { exit, mut object, .. } => match sync(directory) {
+            Ok(()) => {
+                if let Some(map) = object.as_object_mut() {
+                    map.insert("files".into(), json!(files));
+                }
+                output::reply(format, Reply::Done { exit, object, text: format!("exported {files} files") })
+            }
+            Err(error) => {
+                failure = Some(error);
+                None
+            }
+        },
+        other => output::reply(format, other),
+    })?;
+    failure.map_or(Ok(code), |failure| Err(failure.into()))
+}
+
+fn cannot(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::failed(
+        format!("{}: {error}; the export is not complete", path.display()),
+        "delete what was written, then name a new directory with room that you may write",
+    )
+}
+
+/// A directory that exists must be empty: no file of another export may be taken for one of this.
+fn refuse_occupied(directory: &Path) -> Result<(), Failure> {
+    let refuse = |why: String| {
+        Failure::usage(format!("{}: {why}", directory.display()), "name a new or an empty directory")
+    };
+    match std::fs::read_dir(directory) {
+        Ok(mut entries) => match entries.next() {
+            None => Ok(()),
+            Some(_) => Err(refuse("the directory is not empty".into())),
+        },
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(refuse(error.to_string())),
+    }
+}
+
+/// Writes one file `{name, base64}` of an export with mode 0600 in a directory with mode 0700; its path and size.
+fn write(directory: &Path, object: &serde_json::Value) -> Result<(String, usize), Failure> {
     use base64::Engine;
     let field = |key: &str| object.get(key).and_then(serde_json::Value::as_str).unwrap_or_default();
     let name = field("name");
@@ -91,19 +149,26 @@ fn write(directory: &Path, object: &serde_json::Value) -> anyhow::Result<()> {
         return Err(Failure::failed(
             "the export could not be read",
             "are command and daemon of one version?",
-        )
-        .into());
+        ));
     };
     let path = directory.join(name);
-    let written = std::fs::create_dir_all(directory).and_then(|()| {
-        let mut file = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path)?;
-        file.write_all(&bytes)
-    });
-    written.map_err(|error| {
-        Failure::failed(
-            format!("{}: {error}", path.display()),
-            "name a new or empty directory that you may write",
-        )
-        .into()
-    })
+    let written = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory)
+        .and_then(|()| std::fs::set_permissions(directory, Permissions::from_mode(0o700)))
+        .and_then(|()| OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path))
+        .and_then(|mut file| file.write_all(&bytes).and_then(|()| file.sync_all()));
+    written.map_err(|error| cannot(&path, &error))?;
+    Ok((path.display().to_string(), bytes.len()))
+}
+
+/// The names of the files survive a loss of power as well.
+fn sync(directory: &Path) -> Result<(), Failure> {
+    // Its own name, too, is in a directory.
+    let parent = directory.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    for place in [directory, parent] {
+        File::open(place).and_then(|place| place.sync_all()).map_err(|error| cannot(place, &error))?;
+    }
+    Ok(())
 }

@@ -1,7 +1,7 @@
 //! `latchd run`: the daemon.
 
 use super::session::Session;
-use super::{ConfigFile, Failure, output};
+use super::{ConfigFile, output};
 use crate::config::model::LogLevel;
 use crate::{agent, logging};
 use log::LevelFilter;
@@ -39,10 +39,6 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         LogLevel::Debug => LevelFilter::Debug,
     });
     say_where_a_panic_was();
-    agent::run(&session.config, &guard).map_err(|error| Failure {
-        cause: error.to_string(),
-        remedy: error.remedy(),
-        exit: error.exit_code(),
-    })?;
+    agent::run(&session.config, &guard).map_err(|error| session.failure(&error))?;
     Ok(ExitCode::SUCCESS)
 }

@@ -10,6 +10,7 @@ use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use super::Failure;
 use crate::sandbox::{self, Scenario, Settings};
 
 /// Run a stand-in for Smile ID v1 and v3 over TLS
@@ -51,6 +52,13 @@ pub struct SandboxArgs {
 struct Ready<'a> {
     listening: &'a str,
     ca: std::borrow::Cow<'a, str>,
+    kind: &'static str,
+}
+
+impl<'a> Ready<'a> {
+    fn new(listening: &'a str, ca: std::borrow::Cow<'a, str>) -> Self {
+        Self { listening, ca, kind: "progress" }
+    }
 }
 
 /// Runs until a signal ends it. Exit code 2 when it cannot be set up as asked.
@@ -75,14 +83,8 @@ pub fn run(args: SandboxArgs) -> anyhow::Result<ExitCode> {
             verbose: args.verbose,
         })
     });
-    let running = match running {
-        Ok(running) => running,
-        Err(error) => {
-            writeln!(std::io::stderr().lock(), "latchd sandbox: {error}\n  remedy: {}", error.remedy())?;
-            return Ok(ExitCode::from(2));
-        }
-    };
-    let ready = Ready { listening: running.base_url(), ca: running.ca_pem_path().to_string_lossy() };
+    let running = running.map_err(|error| Failure::usage(error.to_string(), error.remedy()))?;
+    let ready = Ready::new(running.base_url(), running.ca_pem_path().to_string_lossy());
     let ready = serde_json::to_string(&ready).context("cannot write the line that says ready")?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "{ready}").and_then(|()| out.flush()).context("cannot say that the sandbox is ready")?;
@@ -118,9 +120,9 @@ mod tests {
 
     #[test]
     fn the_ready_line_is_the_promised_one() {
-        let ready = Ready { listening: "https://127.0.0.1:1", ca: "d/ca.pem".into() };
+        let ready = Ready::new("https://127.0.0.1:1", "d/ca.pem".into());
         let line = serde_json::to_string(&ready).unwrap();
-        assert_eq!(line, r#"{"listening":"https://127.0.0.1:1","ca":"d/ca.pem"}"#);
+        assert_eq!(line, r#"{"listening":"https://127.0.0.1:1","ca":"d/ca.pem","kind":"progress"}"#);
     }
 
     #[test]
@@ -135,6 +137,7 @@ mod tests {
             scenario: None,
             verbose: false,
         };
-        assert_eq!(run(args).unwrap(), ExitCode::from(2));
+        let failure = run(args).unwrap_err().downcast::<Failure>().unwrap();
+        assert_eq!(failure.exit, 2, "{failure:?}");
     }
 }

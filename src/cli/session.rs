@@ -1,8 +1,9 @@
 //! Loads the configuration and finds who answers: the running daemon, or the database of a stopped one.
 
+use super::interrupt::Interrupt;
 use super::{Failure, output};
-use crate::agent::alone;
-use crate::config::{Config, ConfigErrors, GuardConfig, Source};
+use crate::agent::{AgentError, alone};
+use crate::config::{Config, ConfigErrors, GuardConfig, Source, Warnings, check};
 use crate::control::{ControlError, Reply, Request, client, server};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -16,8 +17,19 @@ pub struct Session {
 }
 
 fn refused(errors: &ConfigErrors) -> Failure {
-    // Each line ends with its own remedy.
-    Failure::usage(errors.to_string(), "")
+    match errors.0.as_slice() {
+        [one] => Failure::usage(format!("{}: {}", one.place, one.problem), one.remedy()),
+        // Each line ends with its own remedy.
+        _ => Failure::usage(errors.to_string(), ""),
+    }
+}
+
+/// Where it needed a daemon, that there is `none`, and the socket that was tried.
+fn failure(error: &AgentError, none: &ControlError) -> Failure {
+    if matches!(error, AgentError::NeedsDaemon) {
+        return Failure::usage(none.to_string(), none.remedy());
+    }
+    Failure { cause: error.to_string(), remedy: error.remedy(), exit: error.exit_code() }
 }
 
 impl Session {
@@ -29,14 +41,20 @@ impl Session {
 
     /// Checks it, together with the lock's file that it names; warnings go to stderr.
     pub fn check(&self) -> Result<GuardConfig, Failure> {
+        Ok(self.check_with_warnings()?.0)
+    }
+
+    /// As [`Session::check`], with the warnings.
+    pub fn check_with_warnings(&self) -> Result<(GuardConfig, Warnings), Failure> {
         let guard = GuardConfig::load(&self.config.door.guard_config)
             .map_err(|error| Failure::usage(error.to_string(), error.remedy()))?;
-        let warnings = crate::config::check::check(&self.config, &guard, &self.source)
-            .map_err(|errors| refused(&errors))?;
+        let mut warnings =
+            check::check(&self.config, &guard, &self.source).map_err(|errors| refused(&errors))?;
+        warnings.0.extend(check::missing_places(&self.config, &self.source).0);
         for warning in &warnings.0 {
             output::note(&format!("warning: {warning}"));
         }
-        Ok(guard)
+        Ok((guard, warnings))
     }
 
     /// Asks the daemon, or answers from the database when none runs.
@@ -54,18 +72,30 @@ impl Session {
     ) -> anyhow::Result<ExitCode> {
         let mut exit = None;
         let mut take = |reply: Reply| exit = each(reply).or(exit);
-        match client::ask(&self.socket(&request), &request, &mut take) {
-            Err(ControlError::NotRunning { .. }) => {
-                alone::answer(&self.config, device_key, request, &mut take).map_err(|error| Failure {
-                    cause: error.to_string(),
-                    remedy: error.remedy(),
-                    exit: error.exit_code(),
-                })?
+        let interrupt = Interrupt::watch().ok();
+        let give_up = interrupt.as_ref().map(Interrupt::notice);
+        match client::ask_until(&self.socket(&request), &request, give_up, &mut take) {
+            Err(missing @ ControlError::NotRunning { .. }) => {
+                alone::answer(&self.config, device_key, request, &mut take)
+                    .map_err(|error| failure(&error, &missing))?;
             }
-            Err(error) => return Err(Failure::failed(error.to_string(), error.remedy()).into()),
+            Err(error) => {
+                let exit = match error {
+                    ControlError::Interrupted => output::INTERRUPTED,
+                    ControlError::NotAllowed { .. } => 2,
+                    _ => 1,
+                };
+                return Err(Failure { cause: error.to_string(), remedy: error.remedy().into(), exit }.into());
+            }
             Ok(()) => {}
         }
         Ok(exit.unwrap_or(ExitCode::FAILURE))
+    }
+
+    /// What a command that works alone could not do.
+    pub fn failure(&self, error: &AgentError) -> Failure {
+        let path = server::socket_paths(&self.config.device.run_dir).1.display().to_string();
+        failure(error, &ControlError::NotRunning { path })
     }
 
     /// Whether the daemon of this configuration runs.

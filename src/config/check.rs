@@ -2,6 +2,7 @@
 //! guard's file (door-rules 1, 4 and 5). Reports everything it finds at once. Reads metadata of the named files,
 //! never what is in them.
 
+use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
@@ -59,6 +60,19 @@ pub fn check_in(
     check.against_guard(guard);
     check.errors.sort_by_key(|error| error.place.line);
     if check.errors.is_empty() { Ok(Warnings(check.warnings)) } else { Err(ConfigErrors(check.errors)) }
+}
+
+/// What the daemon will need and is not there yet: an installer or systemd may make it later, so it is told, not refused.
+pub fn missing_places(config: &Config, source: &Source) -> Warnings {
+    let picture = config.camera.file.as_ref().filter(|_| config.camera.source == CameraSource::File);
+    let needed = [("device.state_dir", Some(&config.device.state_dir)), ("camera.file", picture)];
+    let missing = needed.into_iter().filter_map(|(key, path)| {
+        let path = path?;
+        // Only what is surely not there: a directory of the daemon's may be closed to whoever asks.
+        let gone = std::fs::metadata(path).is_err_and(|error| error.kind() == ErrorKind::NotFound);
+        gone.then(|| Warning { place: source.place(key), caution: Caution::NotThere(path.clone()) })
+    });
+    Warnings(missing.collect())
 }
 
 struct Check<'a> {

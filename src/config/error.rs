@@ -152,7 +152,7 @@ pub enum Problem {
     #[error("{0}")]
     PartnerParam(&'static str),
     /// A credential whose path depends on where the daemon is started.
-    #[error("is not an absolute path")]
+    #[error("must be an absolute path")]
     NotAbsolute,
     /// A credential that is not there or not readable.
     #[error("the credential `{name}` is missing: {why}")]
@@ -295,6 +295,9 @@ pub enum Caution {
     /// The verdicts that move a real line come from another address than the service's own.
     #[error("the verdicts that open a real door come from another address than the service's own")]
     OtherJudge,
+    /// A file or directory that the daemon will need, and that may come later.
+    #[error("{} is not there", .0.display())]
+    NotThere(PathBuf),
 }
 
 impl Caution {
@@ -304,6 +307,7 @@ impl Caution {
             Self::Commissioning => "set \"never\" before the installer leaves",
             Self::CommissioningForgotten => "set \"never\"",
             Self::OtherJudge => "make sure that it is a gateway of this site and not a stand-in",
+            Self::NotThere(_) => "make it before the daemon starts, or correct the path",
         }
     }
 }

@@ -396,7 +396,7 @@ impl Default for Queue {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum UnknownOutcome {
-    /// It waits for a person or a callback.
+    /// It waits for a person.
     Hold,
     /// It is submitted once more: it may be billed twice.
     ResubmitOnce,

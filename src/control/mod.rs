@@ -229,6 +229,9 @@ pub enum ControlError {
         /// What the kernel said.
         source: std::io::Error,
     },
+    /// The asker gave up, and the daemon did not say how it ended.
+    #[error("interrupted")]
+    Interrupted,
     /// The daemon went away in mid-answer, or speaks otherwise.
     #[error("the daemon's answer ended early or could not be read")]
     BrokenAnswer,
@@ -238,11 +241,15 @@ impl ControlError {
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::NotRunning { .. } => "start it with `latchd run --config FILE`, or name its --config",
+            Self::NotRunning { .. } => {
+                "start it (`systemctl start latchd`, or `latchd run --config FILE`), or name the --config whose \
+                 device.run_dir has this socket"
+            }
             Self::NotAllowed { .. } => {
                 "become a member of the group latchd-operator (or latchd for reading), or use sudo"
             }
             Self::Io { .. } => "check the directory `device.run_dir` of the configuration",
+            Self::Interrupted => "`latchd events` shows what became of it",
             Self::BrokenAnswer => "see the journal of latchd.service; are command and daemon of one version?",
         }
     }

@@ -32,6 +32,13 @@ impl Answer {
         self.stream.write_all(&line)
     }
 
+    /// Whether the client said more, which means that it gives up and waits to hear so.
+    pub fn called_off(&self) -> bool {
+        use rustix::net::{RecvFlags, recv};
+        let mut more = [0_u8; 64];
+        matches!(recv(&self.stream, &mut more[..], RecvFlags::DONTWAIT), Ok((count, _)) if count > 0)
+    }
+
     /// Whether the client is gone. One that only closed its writing side still reads.
     pub fn abandoned(&self) -> bool {
         use rustix::event::{PollFd, PollFlags, Timespec, poll};

@@ -1,5 +1,6 @@
 //! What can go wrong with people's rows.
 
+use crate::access::words::NotAUserId;
 use crate::store::StoreError;
 
 /// An error about a person's row. Never names anybody.
@@ -16,6 +17,18 @@ pub enum PeopleError {
         /// What is wrong with it, without its content.
         why: &'static str,
     },
+    /// A user id that cannot be one.
+    #[error(transparent)]
+    NotAUserId(NotAUserId),
+    /// A name that no column has.
+    #[error("{name:.40?} is no column; the columns are {}", super::COLUMNS.join(", "))]
+    Column {
+        /// As the file has it; shown cut and escaped.
+        name: String,
+    },
+    /// Something else where an object stands for a person.
+    #[error("this is no object with a person's columns as keys")]
+    NoObject,
     /// The user id has a row already.
     #[error("this user id is listed already")]
     Exists,
@@ -34,13 +47,26 @@ pub enum PeopleError {
 
 impl PeopleError {
     /// What an operator can do.
-    pub fn remedy(&self) -> &'static str {
+    pub fn remedy(&self) -> String {
         match self {
-            Self::Store(error) => error.remedy(),
-            Self::Field { .. } => "correct the field and try again",
-            Self::Exists => "say that the row shall be replaced, or use another user id",
-            Self::Unlisted => "add the person first: latchd people add",
-            Self::Line { .. } => "correct the line and import the whole file again: nothing of it was taken",
+            Self::Store(error) => error.remedy().into(),
+            Self::Field { field, .. } => {
+                format!("correct --{} of `latchd people add`", field.replace('_', "-"))
+            }
+            Self::NotAUserId(_) => "use the id that the service knows the person by".into(),
+            Self::Column { .. } | Self::NoObject => {
+                "correct it; docs/operations.md explains the columns".into()
+            }
+            Self::Exists => {
+                "`latchd people add --replace` with all options overwrites the person, `--consent-…` included"
+                    .into()
+            }
+            Self::Unlisted => {
+                "`latchd people list` shows who is listed; `latchd people add` adds a person".into()
+            }
+            Self::Line { .. } => {
+                "correct the file and import all of it again: nothing of it was taken".into()
+            }
         }
     }
 }

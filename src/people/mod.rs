@@ -11,13 +11,14 @@ mod model;
 mod rows;
 
 pub use error::PeopleError;
-pub use import::{ImportFormat, parse as parse_import};
+use import::COLUMNS;
+pub use import::{ImportFormat, parse as parse_import, parse_one};
 pub use lockout::{
     Subject, clear_denials, denials_since, lift, locked_out_readers, lockout, record_denial,
     recover_at_start, set_lockout,
 };
-pub use model::{Consent, Contact, NewPerson};
+pub use model::{Consent, Contact, ContactChange, NewPerson, PersonChange};
 pub use rows::{
-    Added, Listed, OnExisting, Person, Standing, add, by_pseudonym, import, list, pseudonym, remove, show,
-    standing,
+    Added, Imported, Listed, OnExisting, Person, Standing, add, by_pseudonym, change, import, list,
+    pseudonym, remove, show, standing,
 };

@@ -62,23 +62,124 @@ pub struct NewPerson {
     pub consent: Option<Consent>,
 }
 
+/// A person as an import file knows them. `None` is a column that the file does not have: what is recorded stays.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct PersonChange {
+    /// The claimed identity.
+    pub user_id: UserId,
+    /// Whether this person may open the door. Never kept: whoever writes the file says it.
+    pub may_open: bool,
+    /// Names and contact.
+    pub contact: ContactChange,
+    /// `Some(None)` takes a recorded consent away.
+    pub consent: Option<Option<Consent>>,
+}
+
+/// Names and contact of a [`PersonChange`]; `Some(None)` takes away. `Debug` hides all of it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct ContactChange {
+    /// Given names.
+    pub given_names: Option<String>,
+    /// Family name.
+    pub last_name: Option<String>,
+    /// E-mail address.
+    pub email: Option<Option<String>>,
+    /// Phone number.
+    pub phone: Option<Option<String>>,
+}
+
+impl fmt::Debug for ContactChange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ContactChange(hidden)")
+    }
+}
+
+impl Drop for ContactChange {
+    fn drop(&mut self) {
+        use zeroize::Zeroize;
+        self.given_names.zeroize();
+        self.last_name.zeroize();
+        self.email.zeroize();
+        self.phone.zeroize();
+    }
+}
+
 impl NewPerson {
     /// Checks each field; `now` bounds the consent's time when the clock is known.
     pub fn check(&self, now: Wall) -> Result<(), PeopleError> {
         let Contact { given_names, last_name, email, phone } = &self.contact;
         name("given_names", given_names)?;
         name("last_name", last_name)?;
-        if email.is_none() && phone.is_none() {
-            return refuse("email", "or phone must be given");
-        }
-        if !email.as_deref().is_none_or(is_email) {
-            return refuse("email", "is no e-mail address");
-        }
-        if !phone.as_deref().is_none_or(is_phone) {
-            return refuse("phone", "must be + and 7 to 15 digits, the first not 0");
-        }
+        reachable(email.as_deref(), phone.as_deref())?;
         self.consent.as_ref().map_or(Ok(()), |consent| consent.check(now))
     }
+}
+
+impl PersonChange {
+    /// Checks the fields that are there, as [`NewPerson::check`].
+    pub fn check(&self, now: Wall) -> Result<(), PeopleError> {
+        let ContactChange { given_names, last_name, email, phone } = &self.contact;
+        given_names.as_deref().map_or(Ok(()), |text| name("given_names", text))?;
+        last_name.as_deref().map_or(Ok(()), |text| name("last_name", text))?;
+        match (email, phone) {
+            (Some(email), Some(phone)) => reachable(email.as_deref(), phone.as_deref())?,
+            _ => {
+                email.iter().flatten().try_for_each(|text| email_shape(text))?;
+                phone.iter().flatten().try_for_each(|text| phone_shape(text))?;
+            }
+        }
+        self.consent.iter().flatten().try_for_each(|consent| consent.check(now))
+    }
+
+    /// Whether what is recorded of this person has to be known.
+    pub fn keeps_something(&self) -> bool {
+        let ContactChange { given_names, last_name, email, phone } = &self.contact;
+        given_names.is_none()
+            || last_name.is_none()
+            || email.is_none()
+            || phone.is_none()
+            || self.consent.is_none()
+    }
+
+    /// The person after the change; `known` is who was recorded before. A name that neither has is refused.
+    pub fn onto(&self, known: Option<(Contact, Option<Consent>)>) -> Result<NewPerson, PeopleError> {
+        let (contact, consent) = known.map_or((None, None), |(contact, consent)| (Some(contact), consent));
+        let change = &self.contact;
+        let name = |given: &Option<String>, field, kept: fn(&Contact) -> &String| {
+            let missing = PeopleError::Field { field, why: "is missing, and this person is not listed yet" };
+            given.as_ref().or(contact.as_ref().map(kept)).cloned().ok_or(missing)
+        };
+        let reach = |given: &Option<Option<String>>, kept: fn(&Contact) -> &Option<String>| {
+            given.as_ref().or(contact.as_ref().map(kept)).cloned().flatten()
+        };
+        Ok(NewPerson {
+            user_id: self.user_id.clone(),
+            may_open: self.may_open,
+            contact: Contact {
+                given_names: name(&change.given_names, "given_names", |contact| &contact.given_names)?,
+                last_name: name(&change.last_name, "last_name", |contact| &contact.last_name)?,
+                email: reach(&change.email, |contact| &contact.email),
+                phone: reach(&change.phone, |contact| &contact.phone),
+            },
+            consent: self.consent.clone().unwrap_or(consent),
+        })
+    }
+}
+
+fn reachable(email: Option<&str>, phone: Option<&str>) -> Result<(), PeopleError> {
+    if email.is_none() && phone.is_none() {
+        return refuse("email", "or phone must be given");
+    }
+    email.map_or(Ok(()), email_shape)?;
+    phone.map_or(Ok(()), phone_shape)
+}
+
+fn email_shape(text: &str) -> Result<(), PeopleError> {
+    if is_email(text) { Ok(()) } else { refuse("email", "is no e-mail address") }
+}
+
+fn phone_shape(text: &str) -> Result<(), PeopleError> {
+    if is_phone(text) { Ok(()) } else { refuse("phone", "must be + and 7 to 15 digits, the first not 0") }
 }
 
 impl Consent {

@@ -3,7 +3,7 @@
 use rusqlite::Row;
 
 use super::lockout::{self, Subject};
-use super::{Consent, Contact, NewPerson, PeopleError};
+use super::{Consent, Contact, NewPerson, PeopleError, PersonChange};
 use crate::access::UserId;
 use crate::clock::WallTime;
 use crate::store::{PeopleKey, Pseudonym, Stamp, StoreError, Transaction, seal};
@@ -113,24 +113,51 @@ pub fn add(
     Ok(if known { Added::Replaced } else { Added::New })
 }
 
+/// What an import did.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct Imported {
+    /// People who were not listed before.
+    pub added: u64,
+    /// People who were.
+    pub replaced: u64,
+    /// Of both, those without a recorded consent now.
+    pub without_consent: u64,
+}
+
+/// Lists a person of whom perhaps only a part is given; the rest stays as it is recorded. Says who it is now.
+pub fn change(
+    tx: &Transaction<'_>,
+    key: &PeopleKey,
+    change: &PersonChange,
+    existing: OnExisting,
+) -> Result<(Added, NewPerson), PeopleError> {
+    let known = if change.keeps_something() { show(tx, key, &change.user_id)? } else { None };
+    let person = change.onto(known.map(|known| (known.contact, known.consent)))?;
+    Ok((add(tx, key, &person, existing)?, person))
+}
+
 /// Lists many people, each with the line of its file; the first bad one refuses all.
 ///
 /// The caller's transaction must be given up on an error: then nothing of the file was taken.
 pub fn import(
     tx: &Transaction<'_>,
     key: &PeopleKey,
-    people: &[(usize, NewPerson)],
+    people: &[(usize, PersonChange)],
     existing: OnExisting,
-) -> Result<u64, PeopleError> {
-    let mut added = 0;
+) -> Result<Imported, PeopleError> {
+    let mut done = Imported::default();
     for (line, person) in people {
-        match add(tx, key, person, existing) {
-            Ok(_) => added += 1,
-            Err(PeopleError::Store(error)) => return Err(error.into()),
-            Err(error) => return Err(PeopleError::Line { line: *line, why: error.to_string() }),
+        let (added, person) = change(tx, key, person, existing).map_err(|error| match error {
+            PeopleError::Store(error) => error.into(),
+            error => PeopleError::Line { line: *line, why: error.to_string() },
+        })?;
+        match added {
+            Added::New => done.added += 1,
+            Added::Replaced => done.replaced += 1,
         }
+        done.without_consent += u64::from(person.consent.is_none());
     }
-    Ok(added)
+    Ok(done)
 }
 
 /// Everybody on the list, without names, by user id.

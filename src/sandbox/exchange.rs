@@ -54,6 +54,7 @@ pub(super) async fn exchange(
     }
     let answer = call.answer(&service, &parts, rest).await;
     let user = user.or_else(|| known_user(&service, endpoint, rest));
+    service.note_refusal(endpoint, user.as_deref(), &answer);
     if let Some(user) = user {
         let wait = service.world().scenario.rule(&user).answer_after;
         if !wait.is_zero() {

@@ -4,6 +4,10 @@ use secrecy::{ExposeSecret as _, SecretString};
 use std::io::Write as _;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
+use serde_json::Value;
+
+use super::answer::{Answer, Content};
+use super::endpoint::Endpoint;
 use super::world::{JobSeen, World};
 use crate::access::words::sortable_id;
 use crate::clock::{BootTime, Clock, Random, WALL_FLOOR, Wall, WallTime};
@@ -70,6 +74,13 @@ impl Service {
         random.iter().map(|byte| format!("{byte:02x}")).collect()
     }
 
+    /// `--verbose`: one line a call that was refused.
+    pub(super) fn note_refusal(&self, endpoint: Endpoint, user: Option<&str>, answer: &Answer) {
+        if self.verbose && answer.status >= 400 {
+            let _ = writeln!(std::io::stderr().lock(), "{}", refusal_line(endpoint, user, answer));
+        }
+    }
+
     /// `--verbose`: one line a job, without pictures and names.
     pub(super) fn note(&self, job: &JobSeen) {
         if self.verbose {
@@ -87,6 +98,19 @@ impl Service {
             );
         }
     }
+}
+
+fn refusal_line(endpoint: Endpoint, user: Option<&str>, answer: &Answer) -> String {
+    let user = user.map(|user| format!(" user={}", printable(user))).unwrap_or_default();
+    let why = match &answer.content {
+        // v3 says message, v1 says error.
+        Content::Json(body) => {
+            body.get("message").or(body.get("error")).and_then(Value::as_str).unwrap_or_default()
+        }
+        Content::Text { text, .. } => text,
+        Content::Empty => "",
+    };
+    format!("{}{user} refused={} {}", endpoint.name(), answer.status, printable(why)).trim_end().to_owned()
 }
 
 /// Foreign text on a terminal: no control characters, not endless.
@@ -139,5 +163,16 @@ pub(super) mod tests {
     #[test]
     fn notes_carry_no_control_characters() {
         assert_eq!(printable("a\n\u{1b}b"), "a??b");
+    }
+
+    #[test]
+    fn a_refusal_is_one_line_without_control_characters() {
+        let answer = Answer::refusal(400, "no\nname");
+        let line = refusal_line(Endpoint::V3Authentication, Some("emp-3\u{7}"), &answer);
+        assert_eq!(line, "v3/authentication user=emp-3? refused=400 no?name");
+        assert_eq!(
+            refusal_line(Endpoint::V1Upload, None, &Answer::v1("2204", "bad")),
+            "v1/upload refused=400 bad"
+        );
     }
 }

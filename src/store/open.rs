@@ -364,7 +364,17 @@ fn at(path: &Path, error: rusqlite::Error) -> StoreError {
     match error.sqlite_error_code() {
         Some(ErrorCode::ReadOnly) => StoreError::ReadOnly { path: path.to_owned() },
         Some(ErrorCode::CannotOpen) => {
-            StoreError::io("open", path, std::io::Error::other("SQLite cannot open it"))
+            // Most often another user's companion file: then the system's own word says more.
+            let mut files = ["", "-wal", "-shm"].into_iter().map(|suffix| files::beside(path, suffix));
+            let barred = files.find_map(|file| {
+                let open = std::fs::OpenOptions::new().read(true).write(true).open(&file);
+                open.err()
+                    .filter(|error| error.kind() == std::io::ErrorKind::PermissionDenied)
+                    .map(|error| (file, error))
+            });
+            let (file, cause) =
+                barred.unwrap_or_else(|| (path.to_owned(), std::io::Error::other("SQLite cannot open it")));
+            StoreError::io("open", &file, cause)
         }
         _ => error.into(),
     }

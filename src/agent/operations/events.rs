@@ -71,7 +71,11 @@ pub(super) fn from_hex(text: &str) -> Option<[u8; 32]> {
 pub(super) fn verify(backend: &Backend<'_>, head: Option<&str>) -> Result<Reply, AgentError> {
     let keys = backend.keys()?;
     let noted = head
-        .map(|text| from_hex(text).ok_or_else(|| request("head", "64 hexadecimal digits")))
+        .map(|text| {
+            from_hex(text).ok_or_else(|| {
+                request("head", "64 hexadecimal digits", "copy all of it from the journal (head=…)")
+            })
+        })
         .transpose()?;
     let found = backend.store.read(|tx| audit::verify(tx, &keys.audit, noted))?;
     let head = hex(&found.head);

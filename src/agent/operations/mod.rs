@@ -45,7 +45,9 @@ impl<'a> Backend<'a> {
     }
 
     fn keys(&self) -> Result<&'a Keys, AgentError> {
-        self.keys.ok_or_else(|| request("device key", "name it with --device-key FILE (needs root)"))
+        self.keys.ok_or_else(|| {
+            request("device key", "is needed for this", "name it with --device-key FILE (needs root)")
+        })
     }
 
     /// Changes something and says so in the audit, in one commit.
@@ -77,16 +79,17 @@ impl<'a> Backend<'a> {
     }
 }
 
-fn request(what: &'static str, why: impl Into<String>) -> AgentError {
-    AgentError::Request { what, why: why.into() }
+fn request(what: &'static str, why: impl Into<String>, remedy: &'static str) -> AgentError {
+    AgentError::Request { what, why: why.into(), remedy }
 }
 
 fn user(text: &str) -> Result<UserId, AgentError> {
-    UserId::parse(text).map_err(|error| request("user id", error.to_string()))
+    UserId::parse(text).map_err(|error| crate::people::PeopleError::NotAUserId(error).into())
 }
 
 fn job(text: &str) -> Result<JobId, AgentError> {
-    JobId::parse(text).ok_or_else(|| request("job", "an id is 32 hexadecimal digits"))
+    JobId::parse(text)
+        .ok_or_else(|| request("job", "an id is 32 hexadecimal digits", "copy it from `latchd queue list`"))
 }
 
 fn done(object: Value, text: impl Into<String>) -> Reply {

@@ -3,8 +3,13 @@
 use super::{Actor, Backend, done, request, user};
 use crate::agent::error::AgentError;
 use crate::control::Reply;
-use crate::people::{self, ImportFormat, OnExisting, Subject};
+use crate::people::{self, ImportFormat, Imported, OnExisting, PeopleError, Subject};
 use serde_json::{Value, json};
+
+/// "1 person", "2 people".
+fn people_count(count: u64) -> String {
+    if count == 1 { "1 person".into() } else { format!("{count} people") }
+}
 
 pub(super) fn add(
     backend: &Backend<'_>,
@@ -12,19 +17,18 @@ pub(super) fn add(
     person: &Value,
     replace: bool,
 ) -> Result<Reply, AgentError> {
-    let text = Value::Array(vec![person.clone()]).to_string();
     let now = backend.store.read(|tx| Ok::<_, AgentError>(tx.now().wall))?;
-    let parsed = people::parse_import(&text, ImportFormat::Json, now)?;
-    let Some((_, person)) = parsed.into_iter().next() else {
-        return Err(request("person", "is missing"));
-    };
+    let person = people::parse_one(person, now)?;
     let existing = if replace { OnExisting::Replace } else { OnExisting::Refuse };
     let id = person.user_id.clone();
-    backend.change(actor, "people_added", None, Some(&id), |tx, keys| {
-        Ok(people::add(tx, &keys.people, &person, existing)?)
+    let (_, person) = backend.change(actor, "people_added", None, Some(&id), |tx, keys| {
+        Ok(people::change(tx, &keys.people, &person, existing)?)
     })?;
-    let consent =
-        if person.consent.is_some() { "" } else { "; no consent is recorded, so nothing can be captured" };
+    let consent = if person.consent.is_some() {
+        ""
+    } else {
+        "; no consent is recorded (--consent-…), so nothing can be captured"
+    };
     Ok(done(json!({"user_id": id.as_str()}), format!("{id} is on the list{consent}")))
 }
 
@@ -60,13 +64,14 @@ pub(super) fn list(backend: &Backend<'_>, send: &mut dyn FnMut(Reply)) -> Result
         );
         send(Reply::Item { object, text: text.trim_end().to_owned() });
     }
-    Ok(done(json!({"people": list.len()}), format!("{} on the list", list.len())))
+    let count = list.len();
+    Ok(done(json!({"people": count}), format!("{} on the list", people_count(count as u64))))
 }
 
 pub(super) fn show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError> {
     let (id, keys) = (user(id)?, backend.keys()?);
     let Some(person) = backend.store.read(|tx| people::show(tx, &keys.people, &id))? else {
-        return Err(request("user id", "is not on the list"));
+        return Err(PeopleError::Unlisted.into());
     };
     let consent = person.consent.as_ref();
     let object = json!({
@@ -101,7 +106,7 @@ pub(super) fn show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError>
 pub(super) fn remove(backend: &Backend<'_>, actor: Actor, id: &str) -> Result<Reply, AgentError> {
     let id = user(id)?;
     let gone = backend.change(actor, "people_removed", None, Some(&id), |tx, _| {
-        if people::remove(tx, &id)? { Ok(true) } else { Err(request("user id", "is not on the list")) }
+        if people::remove(tx, &id)? { Ok(true) } else { Err(PeopleError::Unlisted.into()) }
     })?;
     debug_assert!(gone);
     Ok(done(json!({"user_id": id.as_str()}), format!("{id} is off the list")))
@@ -116,14 +121,29 @@ pub(super) fn import(
     let format = match format {
         "csv" => ImportFormat::Csv,
         "json" => ImportFormat::Json,
-        _ => return Err(request("format", "csv or json")),
+        _ => {
+            return Err(request(
+                "format",
+                "is neither csv nor json",
+                "name a file that ends in .csv or .json",
+            ));
+        }
     };
     let now = backend.store.read(|tx| Ok::<_, AgentError>(tx.now().wall))?;
     let list = people::parse_import(text, format, now)?;
-    let count = backend.change(actor, "people_imported", None, None, |tx, keys| {
-        Ok(people::import(tx, &keys.people, &list, OnExisting::Replace)?)
-    })?;
-    Ok(done(json!({"people": count}), format!("{count} people imported")))
+    let Imported { added, replaced, without_consent } =
+        backend.change(actor, "people_imported", None, None, |tx, keys| {
+            Ok(people::import(tx, &keys.people, &list, OnExisting::Replace)?)
+        })?;
+    let people = added + replaced;
+    let mut text = format!("{}: {added} added, {replaced} replaced", people_count(people));
+    if without_consent > 0 {
+        text.push_str(&format!(" ({without_consent} without consent, so nothing of them can be captured)"));
+    }
+    let object = json!({
+        "people": people, "added": added, "replaced": replaced, "without_consent": without_consent,
+    });
+    Ok(done(object, text))
 }
 
 pub(super) fn lift(
@@ -137,9 +157,22 @@ pub(super) fn lift(
         let subject = match (&id, &reader) {
             (Some(id), None) => Subject::User(id),
             (None, Some(reader)) => Subject::Reader(reader),
-            _ => return Err(request("lock-out", "name a user or a reader")),
+            _ => {
+                return Err(request(
+                    "lock-out",
+                    "a user or a reader, not both",
+                    "give --user-id or --reader",
+                ));
+            }
         };
-        Ok(people::lift(tx, subject)?)
+        let lifted = people::lift(tx, subject)?;
+        // Strangers may be locked out as well, so that comes first.
+        if let Some(id) = id.as_ref().filter(|_| !lifted)
+            && !people::standing(tx, id)?.listed
+        {
+            return Err(PeopleError::Unlisted.into());
+        }
+        Ok(lifted)
     })?;
     let text = if lifted { "the lock-out is lifted" } else { "there was no lock-out" };
     Ok(done(json!({"lifted": lifted}), text))

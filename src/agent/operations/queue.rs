@@ -50,9 +50,13 @@ pub(super) fn list(
 ) -> Result<Reply, AgentError> {
     let state = match state.as_deref() {
         None => None,
-        Some(name) => Some(
-            queue::StateName::parse(name).ok_or_else(|| request("state", format!("{name:?} is no state")))?,
-        ),
+        Some(name) => Some(queue::StateName::parse(name).ok_or_else(|| {
+            request(
+                "state",
+                format!("{name:?} is no state"),
+                "leave the state out to see all jobs with theirs",
+            )
+        })?),
     };
     let (mut after, mut count) = (0, 0_usize);
     loop {
@@ -64,7 +68,10 @@ pub(super) fn list(
         }
         count += rows.len();
         if rows.len() < PAGE as usize {
-            return Ok(done(json!({"jobs": count}), format!("{count} jobs")));
+            return Ok(done(
+                json!({"jobs": count}),
+                if count == 1 { "1 job".into() } else { format!("{count} jobs") },
+            ));
         }
     }
 }

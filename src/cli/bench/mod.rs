@@ -62,7 +62,7 @@ enum What {
     /// From the grant to the edge of a recording line, and from a durable intent to the edge, with the real guard.
     Edge {
         /// How many grants.
-        #[arg(long, default_value_t = 1000)]
+        #[arg(long, default_value_t = 1000, value_parser = clap::value_parser!(u32).range(1..))]
         grants: u32,
         /// Directory for the line and the database; on the disk that is measured.
         #[arg(long, value_name = "DIR")]
@@ -146,7 +146,7 @@ fn peak_memory() -> Option<u64> {
 
 fn print(format: output::Format, object: Value, text: &str) {
     match format {
-        output::Format::Json => output::line(&object.to_string()),
+        output::Format::Json => output::line(&output::object("done", object)),
         output::Format::Human => output::line(text),
     }
 }

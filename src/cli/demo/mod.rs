@@ -31,13 +31,17 @@ pub struct DemoArgs {
 pub fn run(args: &DemoArgs, format: Format) -> anyhow::Result<ExitCode> {
     let printer = Printer::new(format);
     let mut world = World::build(args.fast)?;
-    printer.say(&format!("everything of this demo is in {}", world.directory().display()));
+    if args.serve {
+        printer.say(&format!("everything of this demo is in {}", world.directory().display()));
+    }
     let scenes = story::play(&mut world, &printer)?;
     let observed = report::table(&printer, &scenes);
     if args.serve && observed {
         serve(&world, &printer)?;
     }
-    world.end();
+    if observed {
+        world.end();
+    }
     Ok(if observed { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 

@@ -53,7 +53,7 @@ impl Printer {
     pub fn say(&self, text: &str) {
         match self.format {
             Format::Human => output::line(text),
-            Format::Json => output::line(&json!({"kind": "note", "text": text}).to_string()),
+            Format::Json => output::line(&json!({"kind": "progress", "text": text}).to_string()),
         }
     }
 
@@ -111,7 +111,7 @@ impl Printer {
 
 fn scene_json(scene: &Scene) -> Value {
     json!({
-        "kind": "scene",
+        "kind": "item",
         "title": scene.title,
         "outcome": scene.outcome,
         "verdict": scene.verdict,

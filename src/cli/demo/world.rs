@@ -68,9 +68,9 @@ impl World {
         world.write_files(fast)?;
         world.start_sandbox()?;
         world.write_config(fast)?;
-        world.add_people()?;
         world.start_guard()?;
         world.start_daemon()?;
+        world.add_people()?;
         Ok(world)
     }
 
@@ -369,6 +369,9 @@ impl Drop for World {
     /// After an error the directory stays, for its logs.
     fn drop(&mut self) {
         self.stop_all();
+        if self.directory.exists() {
+            warn(&format!("the logs of this demo stay in {}", self.directory.display()));
+        }
     }
 }
 
