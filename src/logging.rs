@@ -131,6 +131,22 @@ pub fn start(level: LevelFilter) {
     }
 }
 
+/// Writes one line to the journal, also from a command at a terminal: for what an operator does past the daemon. Without a
+/// journal nothing is written; whether it was.
+pub fn to_journal(level: Level, text: &str, fields: &[(&str, &str)]) -> bool {
+    let Ok(journal) = systemd_journal_logger::JournalLog::new() else { return false };
+    let journal = journal.with_syslog_identifier("latchd".into());
+    journal.log(
+        &Record::builder()
+            .level(level)
+            .target("latchd")
+            .args(format_args!("{text}"))
+            .key_values(&fields)
+            .build(),
+    );
+    true
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -10,6 +10,7 @@ use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::Arc;
 
 const HELP: &str = "\
 latchd-guard: the only process that can unlock the door
@@ -28,9 +29,17 @@ exit status: 0 done, 1 failed, 2 usage or configuration
 ";
 
 enum Mode {
-    Serve { under_warden: bool },
+    Serve(Parent),
     Warden(PathBuf),
     TestPulse(u32),
+}
+
+/// Who started a guard that serves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Parent {
+    Systemd,
+    Warden,
+    Test,
 }
 
 fn main() -> ExitCode {
@@ -94,7 +103,8 @@ fn parse(arguments: &[std::ffi::OsString]) -> Result<(PathBuf, Mode), String> {
                         .map_err(|_| format!("--test-pulse {text:?} is no number of milliseconds"))?,
                 )
             }
-            warden::CHILD_ARGUMENT => Mode::Serve { under_warden: true },
+            warden::CHILD_ARGUMENT => Mode::Serve(Parent::Warden),
+            warden::TEST_ARGUMENT => Mode::Serve(Parent::Test),
             _ => return Err(format!("unknown argument {name:?}")),
         };
         if mode.replace(chosen).is_some() {
@@ -102,20 +112,21 @@ fn parse(arguments: &[std::ffi::OsString]) -> Result<(PathBuf, Mode), String> {
         }
     }
     let config = config.ok_or("--config FILE is missing")?;
-    Ok((config, mode.unwrap_or(Mode::Serve { under_warden: false })))
+    Ok((config, mode.unwrap_or(Mode::Serve(Parent::Systemd))))
 }
 
 fn start(config_path: &Path, config: &GuardConfig, mode: Mode) -> Result<u8, GuardError> {
     let clock = SystemClock::new();
-    let signals = signals().map_err(|source| GuardError::System { call: "signal handlers", source })?;
-    let signals = signals.as_fd();
+    let (signalled, stop) =
+        signals().map_err(|source| GuardError::System { call: "signal handlers", source })?;
+    let signals = signalled.as_fd();
     let peer_uid = users::peer_uid(config.peer_user.as_deref())?;
     match mode {
-        Mode::Serve { under_warden } => {
+        Mode::Serve(parent) => {
             let (input, output) = (std::io::stdin(), std::io::stdout());
             let listen = input.as_fd();
             socket::check_listening(listen)?;
-            let pipe = under_warden.then_some(output.as_fd());
+            let pipe = (parent != Parent::Systemd).then_some(output.as_fd());
             if let Some(pipe) = pipe {
                 // The pipe's end tells of the warden's death too; the signal also reaches a guard that waits for nothing.
                 rustix::process::set_parent_process_death_signal(Some(Signal::TERM)).ok();
@@ -124,7 +135,11 @@ fn start(config_path: &Path, config: &GuardConfig, mode: Mode) -> Result<u8, Gua
                 let flags = rustix::fs::fcntl_getfl(pipe).map_err(system)?;
                 rustix::fs::fcntl_setfl(pipe, flags | rustix::fs::OFlags::NONBLOCK).map_err(system)?;
             }
-            let journal = Journal::start("latchd-guard");
+            let (journal, peer_uid) = match parent {
+                // The test's own process is the agent.
+                Parent::Test => (Journal::start_quiet("latchd-guard"), rustix::process::geteuid().as_raw()),
+                Parent::Systemd | Parent::Warden => (Journal::start("latchd-guard"), peer_uid),
+            };
             let (clock, journal) = (&clock, &journal);
             server::run(&server::Surroundings {
                 clock,
@@ -141,14 +156,27 @@ fn start(config_path: &Path, config: &GuardConfig, mode: Mode) -> Result<u8, Gua
             let socket = socket::listen(&path, peer_uid)?;
             let journal = Journal::start("latchd-guard(warden)");
             let (clock, listen) = (&clock, socket.as_fd());
-            let around =
-                warden::Surroundings { clock, config: config_path, listen, signals, journal: &journal };
+            let around = warden::Surroundings {
+                clock,
+                config: config_path,
+                listen,
+                signals,
+                journal: &journal,
+                child: warden::CHILD_ARGUMENT,
+            };
             let ended = warden::run(&around);
             std::fs::remove_file(&path).ok();
             ended
         }
         Mode::TestPulse(pulse_ms) => {
-            let pulse = test_pulse::run(config, pulse_ms, &clock, signals)?;
+            let around = test_pulse::Surroundings {
+                clock: Arc::new(clock),
+                config_path,
+                config,
+                signals: &signalled,
+                stop: &stop,
+            };
+            let pulse = test_pulse::run(&around, pulse_ms)?;
             let open = pulse.locked.since(pulse.unlocked).as_millis();
             say(&format!("unlocked for {open} ms, locked again ({})", pulse.cause.name()));
             Ok(0)
@@ -156,14 +184,14 @@ fn start(config_path: &Path, config: &GuardConfig, mode: Mode) -> Result<u8, Gua
     }
 }
 
-/// A descriptor that becomes readable when the process is to stop. A terminal's stop key counts as that: a stopped guard
+/// A descriptor that becomes readable when the process is to stop, and the one that makes it so. A terminal's stop key counts as that: a stopped guard
 /// would hold the door open.
-fn signals() -> std::io::Result<UnixStream> {
+fn signals() -> std::io::Result<(UnixStream, UnixStream)> {
     let (read, write) = UnixStream::pair()?;
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::TSTP] {
         signal_hook::low_level::pipe::register(signal.as_raw(), write.try_clone()?)?;
     }
-    Ok(read)
+    Ok((read, write))
 }
 
 fn say(text: &str) {

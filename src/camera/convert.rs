@@ -22,16 +22,17 @@ impl Format {
     /// In the order in which they are asked for: Motion JPEG goes through USB at full rate.
     pub const WANTED: [Self; 3] = [Self::Mjpg, Self::Yuyv, Self::Nv12];
 
-    /// The kernel's four-character code.
-    pub fn fourcc(self) -> u32 {
-        u32::from_le_bytes(match self {
-            Self::Mjpg => *b"MJPG",
-            Self::Yuyv => *b"YUYV",
-            Self::Nv12 => *b"NV12",
-        })
+    /// The kernel's four-character codes, the usual one first. `JPEG` is what some drivers call Motion JPEG.
+    pub fn codes(self) -> impl Iterator<Item = u32> {
+        let codes: &'static [&'static [u8; 4]] = match self {
+            Self::Mjpg => &[b"MJPG", b"JPEG"],
+            Self::Yuyv => &[b"YUYV"],
+            Self::Nv12 => &[b"NV12"],
+        };
+        codes.iter().map(|code| u32::from_le_bytes(**code))
     }
 
-    /// The format of a four-character code. `JPEG` is what some drivers call Motion JPEG.
+    /// The format of a four-character code.
     pub fn from_fourcc(code: u32) -> Option<Self> {
         match &code.to_le_bytes() {
             b"MJPG" | b"JPEG" => Some(Self::Mjpg),
@@ -276,8 +277,9 @@ mod tests {
     #[test]
     fn codes_and_formats_belong_together() {
         for format in Format::WANTED {
-            assert_eq!(Format::from_fourcc(format.fourcc()), Some(format));
-            assert_eq!(format.fourcc().to_le_bytes(), format.name().as_bytes());
+            assert!(format.codes().all(|code| Format::from_fourcc(code) == Some(format)));
+            let usual = format.codes().next().map(u32::to_le_bytes);
+            assert_eq!(usual.as_ref().map(|code| &code[..]), Some(format.name().as_bytes()));
         }
         assert_eq!(Format::from_fourcc(u32::from_le_bytes(*b"H264")), None);
     }

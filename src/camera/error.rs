@@ -3,16 +3,43 @@
 use std::io;
 use std::path::PathBuf;
 
+use super::stream::Damage;
 use crate::picture::read::PictureError;
+
+fn there_is(known: Option<&str>) -> String {
+    known.map(|known| format!("; there is {known}")).unwrap_or_default()
+}
+
+fn held_by(holders: &str) -> String {
+    if holders.is_empty() { "another process uses it".into() } else { format!("held by {holders}") }
+}
 
 /// Why there is no frame.
 #[derive(Debug, thiserror::Error)]
 pub enum CameraError {
     /// No such device or file.
-    #[error("camera {}: not there", path.display())]
+    #[error("camera {}: not there{}", path.display(), there_is(.known.as_deref()))]
     Missing {
         /// Device node or file.
         path: PathBuf,
+        /// For a device: what there is.
+        known: Option<String>,
+    },
+    /// No camera with that name or at that place.
+    #[error("camera with {wanted}: not there{}", there_is(Some(known)))]
+    NotFound {
+        /// What `[camera]` says.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
+    /// More than one camera with that name or at that place.
+    #[error("camera with {wanted}: there is more than one: {found}")]
+    Ambiguous {
+        /// What `[camera]` says.
+        wanted: String,
+        /// Those that fit.
+        found: String,
     },
     /// Not allowed to open it.
     #[error("camera {}: permission denied", path.display())]
@@ -21,12 +48,14 @@ pub enum CameraError {
         path: PathBuf,
     },
     /// Another process streams from it.
-    #[error("camera {}: busy, another process uses it ({call})", path.display())]
+    #[error("camera {}: busy, {} ({call})", path.display(), held_by(.holders))]
     Busy {
         /// Device node.
         path: PathBuf,
         /// The system call that said so.
         call: &'static str,
+        /// Who has it open, as far as `/proc` shows; empty when it does not.
+        holders: String,
     },
     /// The path is no Video4Linux device.
     #[error("camera {}: not a Video4Linux device", path.display())]
@@ -85,16 +114,14 @@ pub enum CameraError {
         after_ms: u64,
     },
     /// Frames came, and none of them could be used.
-    #[error("camera {}: {count} damaged frames within {after_ms} ms, the last: {last}", path.display())]
+    #[error("camera {}: only damaged frames within {after_ms} ms: {damage}", path.display())]
     BadFrames {
         /// Device node.
         path: PathBuf,
-        /// How many.
-        count: u32,
+        /// How many, and what was wrong with them.
+        damage: Damage,
         /// The configured wait.
         after_ms: u64,
-        /// What was wrong with the last one.
-        last: String,
     },
     /// `source = "file"` without a file.
     #[error("[camera] source is \"file\", but [camera] file names none")]
@@ -125,7 +152,8 @@ impl CameraError {
     /// The stable word in audit rows and events.
     pub fn reason(&self) -> &'static str {
         match self {
-            Self::Missing { .. } => "camera_missing",
+            Self::Missing { .. } | Self::NotFound { .. } => "camera_missing",
+            Self::Ambiguous { .. } => "camera_ambiguous",
             Self::Forbidden { .. } => "camera_forbidden",
             Self::Busy { .. } => "camera_busy",
             Self::NotACamera { .. } | Self::CannotCapture { .. } | Self::NoFormat { .. } => "camera_unfit",
@@ -142,6 +170,12 @@ impl CameraError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Missing { .. } => "plug the camera in, or correct [camera] device or file",
+            Self::NotFound { .. } => {
+                "plug the camera in, or correct [camera] card and bus (latchd camera list)"
+            }
+            Self::Ambiguous { .. } => {
+                "set both [camera] card and bus, or name a link below /dev/v4l in [camera] device"
+            }
             Self::Forbidden { .. } => {
                 "let the user latchd runs as read it: group video for a device, file mode for a file"
             }
@@ -169,8 +203,25 @@ impl CameraError {
         }
     }
 
+    /// Configuration or usage: trying again cannot help (exit status 2).
+    pub fn is_configuration(&self) -> bool {
+        matches!(
+            self,
+            Self::NotACamera { .. }
+                | Self::CannotCapture { .. }
+                | Self::Ambiguous { .. }
+                | Self::FileNotSet
+                | Self::NotOnePhotograph { .. }
+        )
+    }
+
     /// Whether the next burst may go better with nobody doing anything.
     pub fn is_retryable(&self) -> bool {
         matches!(self, Self::Busy { .. } | Self::Fault { .. } | Self::Timeout { .. } | Self::BadFrames { .. })
+    }
+
+    /// Whether closing the device and opening it again may mend it.
+    pub(super) fn wants_reopening(&self) -> bool {
+        matches!(self, Self::Unplugged { .. } | Self::Fault { .. } | Self::BadAnswer { .. })
     }
 }

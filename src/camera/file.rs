@@ -204,7 +204,7 @@ fn is_photograph_name(path: &Path) -> bool {
 fn of_io(path: &Path, source: std::io::Error) -> CameraError {
     let path = path.to_owned();
     match source.kind() {
-        std::io::ErrorKind::NotFound => CameraError::Missing { path },
+        std::io::ErrorKind::NotFound => CameraError::Missing { path, known: None },
         std::io::ErrorKind::PermissionDenied => CameraError::Forbidden { path },
         _ => CameraError::Picture { path, source: PictureError::Unreadable(source) },
     }

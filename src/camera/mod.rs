@@ -5,18 +5,31 @@
 //! opening therefore does no more than it must. Nothing here judges a frame: the `capture` room does.
 //! It starts no threads. Whoever calls [`Source::next_frame`] waits.
 //!
-//! Map: [`source`] the trait and how one is opened; `file` and `sway` files as a camera; `v4l2` a device and its
-//! format, `stream` the buffer queue over it, `mmap` the system calls (all `unsafe` of this room), `convert`
-//! pixel formats to RGB.
+//! Map: [`source`] the trait and how one is opened; `reopen` a camera that comes back; `file` and `sway` files as a
+//! camera; `devices` which cameras there are, `holders` who uses them; `v4l2` a device, `negotiate` its format,
+//! `controls` its settings, `stream` the buffer queue over it, `node` and `mmap` the system calls (all `unsafe` of
+//! this room), `convert` pixel formats to RGB.
 
+mod controls;
 pub mod convert;
+mod devices;
 pub mod error;
 pub mod file;
+mod holders;
 mod mmap;
+mod negotiate;
+mod node;
+mod reopen;
 pub mod source;
 mod stream;
 pub mod sway;
 mod v4l2;
 
+pub use controls::{Control, Kind as ControlKind};
+pub use devices::{About, ControlValue, FormatFacts, NodeFacts, controls, list};
 pub use error::CameraError;
-pub use source::{Source, open};
+pub use holders::Holder;
+pub use negotiate::Remark;
+pub use node::Size;
+pub use source::{Agreed, Source, open};
+pub use stream::Damage;

@@ -1,9 +1,13 @@
 //! What a camera is to the rest of the house, and how the configured one is opened.
 
+use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::CameraError;
 use super::file::{FileSource, ParkedWaiter};
+use super::negotiate::Remark;
+use super::reopen::Reopening;
 use super::v4l2::V4l2Source;
 use crate::clock::Clock;
 use crate::config::model::{Camera, CameraSource};
@@ -11,15 +15,43 @@ use crate::picture::Frame;
 
 /// Something that gives frames. Dropping it stops the stream and frees the device.
 pub trait Source: Send {
-    /// The next frame, stamped with the moment it was taken. Blocks at most the configured frame timeout.
+    /// The next frame, stamped with the moment it was taken. Blocks at most the configured frame timeout, and as long
+    /// twice more when the camera went away and came back.
     ///
     /// # Errors
-    /// After [`CameraError::Unplugged`] or a fault the source is of no more use: drop it and open another.
-    /// After [`CameraError::Timeout`] or [`CameraError::BadFrames`] it may be asked again.
+    /// It may be asked again after each of them.
     fn next_frame(&mut self) -> Result<Frame, CameraError>;
 
     /// One line for people: which camera, which format, which size.
     fn describe(&self) -> String;
+
+    /// What a device and we agreed on; files agree on nothing.
+    fn agreed(&self) -> Option<&Agreed> {
+        None
+    }
+}
+
+/// What a device and we agreed on.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agreed {
+    /// The node that was opened.
+    pub path: PathBuf,
+    /// The device's name.
+    pub card: String,
+    /// Where it is plugged in.
+    pub bus: String,
+    /// The kernel's driver.
+    pub driver: String,
+    /// The pixel format.
+    pub format: &'static str,
+    /// Pixels in a row.
+    pub width: u32,
+    /// Rows.
+    pub height: u32,
+    /// Frames a second, where the device says it.
+    pub fps: Option<f64>,
+    /// How that differs from the configuration.
+    pub remarks: Vec<Remark>,
 }
 
 /// Opens the configured camera.
@@ -28,7 +60,14 @@ pub trait Source: Send {
 /// Whatever stands between us and a first frame, with its remedy.
 pub fn open(config: &Camera, clock: Arc<dyn Clock>) -> Result<Box<dyn Source>, CameraError> {
     match config.source {
-        CameraSource::V4l2 => Ok(Box::new(V4l2Source::open(config, clock)?)),
+        CameraSource::V4l2 => {
+            let patience = Duration::from_millis(u64::from(config.frame_timeout_ms));
+            let (config, its_clock) = (config.clone(), Arc::clone(&clock));
+            let opener = move || -> Result<Box<dyn Source>, CameraError> {
+                Ok(Box::new(V4l2Source::open(&config, Arc::clone(&its_clock))?))
+            };
+            Ok(Box::new(Reopening::open(Box::new(opener), clock, Box::new(ParkedWaiter), patience)?))
+        }
         CameraSource::File => Ok(Box::new(FileSource::open(config, clock, Box::new(ParkedWaiter))?)),
     }
 }

@@ -5,6 +5,7 @@
 //! are queued, the stream is started, a filled buffer is taken out, read, and queued again. Everything the driver
 //! answers is checked, because a wrong index must not become a wrong memory access.
 
+use std::fmt;
 use std::io;
 use std::time::Duration;
 
@@ -61,8 +62,42 @@ pub(super) enum StreamError {
     BadAnswer(String),
     #[error("timeout")]
     Timeout,
-    #[error("{count} damaged frames, the last: {last}")]
-    Damaged { count: u32, last: String },
+    #[error("{0}")]
+    Damaged(Damage),
+}
+
+/// Frames that came and could not be used, by what was wrong with them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Damage {
+    /// Flagged by the driver: lost packets, usually.
+    pub flagged: u32,
+    /// Without a byte in them.
+    pub empty: u32,
+    /// Too short for their format, or no JPEG.
+    pub unreadable: u32,
+    /// What was wrong with the last unreadable one.
+    pub last: String,
+}
+
+impl Damage {
+    fn is_none(&self) -> bool {
+        self.flagged == 0 && self.empty == 0 && self.unreadable == 0
+    }
+}
+
+impl fmt::Display for Damage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mut kinds = Vec::new();
+        for (count, kind) in [(self.flagged, "flagged by the driver"), (self.empty, "empty")] {
+            if count > 0 {
+                kinds.push(format!("{count} {kind}"));
+            }
+        }
+        if self.unreadable > 0 {
+            kinds.push(format!("{} unreadable, the last: {}", self.unreadable, self.last));
+        }
+        f.write_str(&kinds.join(", "))
+    }
 }
 
 /// Which buffers the driver has.
@@ -142,30 +177,28 @@ impl<D: Driver> Stream<D> {
     /// Gives `read` the newest good frame and hands out what it makes of it, with the driver's sequence number.
     /// Older frames that wait are dropped, so that the moment a frame is stamped with is true. A frame that is
     /// flagged, empty or that `read` refuses is dropped too, and the next one waited for.
-    pub fn next<T, E: std::fmt::Display>(
+    pub fn next<T, E: fmt::Display>(
         &mut self,
         clock: &dyn Clock,
         at_most: Duration,
         mut read: impl FnMut(&[u8]) -> Result<T, E>,
     ) -> Result<(T, u32), StreamError> {
         let deadline = clock.boot().plus(at_most);
-        let mut damaged = (0u32, String::new());
+        let mut damage = Damage::default();
         let mut restarted = false;
         let mut idle = 0;
         loop {
             let left = deadline.since(clock.boot());
             if left.is_zero() {
-                return Err(match damaged {
-                    (0, _) => StreamError::Timeout,
-                    (count, last) => StreamError::Damaged { count, last },
-                });
+                let timeout = damage.is_none();
+                return Err(if timeout { StreamError::Timeout } else { StreamError::Damaged(damage) });
             }
             let woken =
                 self.driver.wait(left).map_err(|source| StreamError::Call { call: "poll", source })?;
             if woken == Woken::Timeout {
                 continue;
             }
-            let newest = match self.newest(&mut damaged) {
+            let newest = match self.newest(&mut damage) {
                 // "Can also indicate temporary problems like signal loss" (VIDIOC_DQBUF): which buffers the
                 // driver kept is unknown, so all are taken back. Once.
                 Err(StreamError::Call { source, .. }) if is_io_error(&source) && !restarted => {
@@ -190,13 +223,16 @@ impl<D: Driver> Stream<D> {
             self.give(filled.index)?;
             match got {
                 Ok(got) => return Ok((got, filled.sequence)),
-                Err(why) => damaged = (damaged.0.saturating_add(1), why),
+                Err(why) => {
+                    damage.unreadable = damage.unreadable.saturating_add(1);
+                    damage.last = why;
+                }
             }
         }
     }
 
     /// Takes out all that is filled, at most once around; gives back all but the newest good one.
-    fn newest(&mut self, damaged: &mut (u32, String)) -> Result<Option<Filled>, StreamError> {
+    fn newest(&mut self, damage: &mut Damage) -> Result<Option<Filled>, StreamError> {
         let mut newest: Option<Filled> = None;
         for _ in 0..self.driver.count() {
             let taken =
@@ -210,8 +246,8 @@ impl<D: Driver> Stream<D> {
             };
             self.ledger.take(filled.index)?;
             if filled.damaged || filled.bytes_used == 0 {
-                let why = if filled.damaged { "flagged by the driver" } else { "empty" };
-                *damaged = (damaged.0.saturating_add(1), why.into());
+                let count = if filled.damaged { &mut damage.flagged } else { &mut damage.empty };
+                *count = count.saturating_add(1);
                 self.give(filled.index)?;
             } else if let Some(older) = newest.replace(filled) {
                 self.give(older.index)?;

@@ -1,6 +1,7 @@
 //! The command line, one file a subcommand. It starts things and prints what comes back; it decides nothing.
 
 mod bench;
+mod camera;
 mod claim;
 mod config;
 #[cfg(feature = "sandbox")]
@@ -8,6 +9,7 @@ pub mod demo;
 mod doctor;
 mod events;
 mod interrupt;
+mod gpio;
 mod manual;
 mod output;
 mod people;
@@ -67,6 +69,10 @@ enum Command {
     Doctor(doctor::DoctorArgs),
     /// Open the door from afar (not offered by this version).
     Unlock(UnlockArgs),
+    /// Cameras: list them, try the configured one, take one picture.
+    Camera(camera::CameraArgs),
+    /// GPIO: list lines, watch an input, try the strike.
+    Gpio(gpio::GpioArgs),
     /// Check, show and explain the configuration.
     Config(config::ConfigArgs),
     /// Measurements of this machine.
@@ -180,6 +186,8 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
             )
             .into())
         }
+        Command::Camera(args) => camera::run(args, format),
+        Command::Gpio(args) => gpio::run(args, format),
         Command::Config(args) => config::run(&args, format),
         Command::Bench(args) => bench::run(args, format),
         Command::Completions(args) => manual::completions(&args),

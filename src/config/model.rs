@@ -6,6 +6,10 @@ use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+mod camera;
+
+pub use camera::{Camera, CameraFormat, CameraSource, Exposure, FileMode, PowerLine};
+
 /// Longest window an approval may have, in milliseconds (door-rules 1).
 pub const WINDOW_MS_CEILING: u32 = 30_000;
 /// Longest time a strike may be released, in milliseconds (door-rules 5).
@@ -165,68 +169,6 @@ pub struct Geo {
     #[schemars(range(min = -500, max = 20_000), example = 1795.0)]
     #[serde(default)]
     pub altitude: Option<f64>,
-}
-
-/// Where pictures come from.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Camera {
-    /// Kind of camera.
-    pub source: CameraSource,
-    /// The V4L2 device node.
-    pub device: PathBuf,
-    /// Picture, directory of pictures or MJPEG file of the `file` source.
-    #[schemars(example = "/etc/latchd/face.jpg")]
-    pub file: Option<PathBuf>,
-    /// What the `file` source does with its file.
-    pub mode: FileMode,
-    /// Wanted pixels in a row (160 to 4096).
-    #[schemars(range(min = 160, max = 4096))]
-    pub width: u32,
-    /// Wanted rows (120 to 4096).
-    #[schemars(range(min = 120, max = 4096))]
-    pub height: u32,
-    /// Wanted frames a second (1 to 120).
-    #[schemars(range(min = 1, max = 120))]
-    pub fps: u32,
-    /// No frame for this long is a fault, in milliseconds (100 to 30000).
-    #[schemars(range(min = 100, max = 30_000))]
-    pub frame_timeout_ms: u32,
-}
-
-impl Default for Camera {
-    fn default() -> Self {
-        Self {
-            source: CameraSource::V4l2,
-            device: "/dev/video0".into(),
-            file: None,
-            mode: FileMode::Plain,
-            width: 1280,
-            height: 720,
-            fps: 15,
-            frame_timeout_ms: 2_000,
-        }
-    }
-}
-
-/// Kind of camera.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum CameraSource {
-    /// A Video4Linux camera.
-    V4l2,
-    /// Files, for a machine without a camera. A real line refuses it (door-rules 4).
-    File,
-}
-
-/// How the file source plays its file.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
-#[serde(rename_all = "kebab-case")]
-pub enum FileMode {
-    /// Frames as they are, over and over.
-    Plain,
-    /// One photograph, moved, scaled and relit from frame to frame, the same way each time.
-    StillWithSway,
 }
 
 /// How pictures are taken and what is refused on the device.

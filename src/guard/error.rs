@@ -62,6 +62,12 @@ pub enum GuardError {
     /// The guard's own machine refused the test pulse.
     #[error("guard: the test pulse was refused: {0}")]
     TestRefused(&'static str),
+    /// The guard's process died in the middle of a test pulse.
+    #[error("guard: its process died during the test pulse; the line is {}", if *.locked { "locked again" } else { "in an unknown state" })]
+    TestGuardGone {
+        /// The line was taken from it and locked.
+        locked: bool,
+    },
 }
 
 impl GuardError {
@@ -82,6 +88,7 @@ impl GuardError {
             Self::Listen { .. } => "make the directory and let the guard's user write it",
             Self::System { .. } => "see the reason; limits of the service (files, memory) are a usual one",
             Self::TestPulse { .. } => "ask for a shorter pulse or raise pulse_max_ms (at most 60000)",
+            Self::TestGuardGone { .. } => "look at the door; see the kernel's log for why the process died",
             Self::TestRefused(_) => "stop latchd-guard and latchd first, then try again",
         }
     }

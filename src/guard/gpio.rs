@@ -4,13 +4,12 @@
 //! line does after its owner's death is the driver's affair (door-rules, facts), hence two processes that watch each
 //! other.
 
+use super::chips::{self, Place};
 use super::line::{Line, LineError};
 use crate::clock::{BootTime, Clock};
 use crate::config::guard::{self, LineConfig, LockType};
-use gpiocdev::chip::{self, Chip};
 use gpiocdev::line::{self, Value};
 use gpiocdev::request::{Config, Request};
-use std::path::PathBuf;
 
 /// What `gpioinfo` shows as the holder while the guard has the line.
 pub const GUARD: &str = "latchd-guard";
@@ -41,15 +40,15 @@ pub const fn values(lock: LockType) -> (Value, Value) {
 /// # Errors
 /// Busy (with the holder), absent, ambiguous, or refused by the kernel. A recording line is absent.
 pub fn request(line: &LineConfig, lock: LockType, consumer: &str) -> Result<GpioLine, LineError> {
-    let (place, chip, offset) = find(line)?;
+    let place = chips::find(line)?;
     let LineConfig::Gpio { active_low, bias, drive, .. } = line else {
-        return Err(LineError::Absent(String::from("(a recording is none)")));
+        // Not reached: a recording has no place.
+        return Err(LineError::Gpio { line: place.text, text: "it is a recording".into() });
     };
-    let config = wanted(&chip, offset, lock, *active_low, *bias, *drive);
+    let config = wanted(&place.chip, place.offset, lock, *active_low, *bias, *drive);
     match Request::from_config(config).with_consumer(consumer).request() {
-        Ok(request) => Ok(GpioLine { request, name: place, lock }),
-        Err(error) if is_busy(&error) => Err(LineError::Busy { line: place, holder: holder(&chip, offset) }),
-        Err(error) => Err(LineError::Gpio { line: place, text: error.to_string() }),
+        Ok(request) => Ok(GpioLine { request, name: place.text, lock }),
+        Err(error) => Err(refused(&error, place)),
     }
 }
 
@@ -67,29 +66,17 @@ pub struct Held {
 /// # Errors
 /// Absent, ambiguous, or the chip may not be opened.
 pub fn look(line: &LineConfig) -> Result<Held, LineError> {
-    let (place, chip, offset) = find(line)?;
-    match Chip::from_path(&chip).and_then(|chip| chip.line_info(offset)) {
-        Ok(info) => {
-            let consumer = info.used.then(|| holder(&chip, offset));
-            Ok(Held { place, consumer })
-        }
-        Err(error) => Err(LineError::Gpio { line: place, text: error.to_string() }),
-    }
+    let place = chips::find(line)?;
+    let facts = chips::line(&place)?;
+    Ok(Held { place: place.text, consumer: facts.used.then(|| facts.holder()) })
 }
 
-/// The line's name for people, its chip and its offset.
-fn find(line: &LineConfig) -> Result<(String, PathBuf, u32), LineError> {
-    match line {
-        LineConfig::Gpio { name: Some(name), .. } => {
-            let (chip, offset) = find_by_name(name)?;
-            Ok((name.clone(), chip, offset))
-        }
-        LineConfig::Gpio { chip: Some(chip), offset: Some(offset), .. } => {
-            Ok((format!("{offset} of chip {chip}"), find_chip(chip)?, *offset))
-        }
-        LineConfig::Gpio { .. } => Err(LineError::Absent(String::from("without a name"))),
-        LineConfig::Recording { .. } => Err(LineError::Absent(String::from("(a recording is none)"))),
+/// Why a request was refused: busy with its holder's label, or the kernel's words.
+pub(super) fn refused(error: &gpiocdev::Error, place: Place) -> LineError {
+    if is_busy(error) {
+        return LineError::Busy { holder: chips::holder(&place), line: place.text };
     }
+    LineError::Gpio { line: place.text, text: error.to_string() }
 }
 
 /// The whole request as one value. It takes no level: it is always the locked one.
@@ -107,58 +94,23 @@ fn wanted(
     if active_low {
         config.as_active_low();
     }
+    with_bias(&mut config, bias);
     config.with_drive(match drive {
         guard::Drive::PushPull => line::Drive::PushPull,
         guard::Drive::OpenDrain => line::Drive::OpenDrain,
         guard::Drive::OpenSource => line::Drive::OpenSource,
     });
-    match bias {
-        guard::Bias::AsIs => {}
-        guard::Bias::PullUp => {
-            config.with_bias(line::Bias::PullUp);
-        }
-        guard::Bias::PullDown => {
-            config.with_bias(line::Bias::PullDown);
-        }
-        guard::Bias::Disabled => {
-            config.with_bias(line::Bias::Disabled);
-        }
-    }
     config
 }
 
-fn find_by_name(name: &str) -> Result<(PathBuf, u32), LineError> {
-    // Strict: line names need not be unique, and the first of two is not the strike but a guess.
-    let names = [name];
-    match gpiocdev::find_named_lines(&names, true) {
-        Ok(found) => found
-            .get(name)
-            .map(|line| (line.chip.clone(), line.info.offset))
-            .ok_or_else(|| LineError::Absent(name.to_owned())),
-        Err(gpiocdev::Error::NonuniqueLineName(_)) => Err(LineError::Ambiguous(name.to_owned())),
-        Err(gpiocdev::Error::NoGpioChips()) => Err(LineError::Absent(name.to_owned())),
-        Err(error) => Err(LineError::Gpio { line: name.to_owned(), text: error.to_string() }),
-    }
-}
-
-fn find_chip(label: &str) -> Result<PathBuf, LineError> {
-    if label.starts_with('/') {
-        return Ok(PathBuf::from(label));
-    }
-    let failed =
-        |error: gpiocdev::Error| LineError::Gpio { line: format!("chip {label}"), text: error.to_string() };
-    let mut found = None;
-    for path in chip::chips().map_err(failed)? {
-        // A chip that cannot be opened is skipped: if it is the one, the label is not found and that is said.
-        let Ok(info) = Chip::from_path(&path).and_then(|chip| chip.info()) else { continue };
-        if info.label == label {
-            if found.is_some() {
-                return Err(LineError::Ambiguous(format!("chip {label}")));
-            }
-            found = Some(path);
-        }
-    }
-    found.ok_or_else(|| LineError::Absent(format!("chip {label}")))
+pub(super) fn with_bias(config: &mut Config, bias: guard::Bias) {
+    let bias = match bias {
+        guard::Bias::AsIs => return,
+        guard::Bias::PullUp => line::Bias::PullUp,
+        guard::Bias::PullDown => line::Bias::PullDown,
+        guard::Bias::Disabled => line::Bias::Disabled,
+    };
+    config.with_bias(bias);
 }
 
 fn is_busy(error: &gpiocdev::Error) -> bool {
@@ -169,15 +121,6 @@ fn is_busy(error: &gpiocdev::Error) -> bool {
         gpiocdev::Error::Os(errno) => errno.0 == EBUSY,
         _ => false,
     }
-}
-
-fn holder(chip: &std::path::Path, offset: u32) -> String {
-    Chip::from_path(chip)
-        .and_then(|chip| chip.line_info(offset))
-        .map(|info| info.consumer)
-        .ok()
-        .filter(|consumer| !consumer.is_empty())
-        .unwrap_or_else(|| String::from("somebody unnamed"))
 }
 
 impl GpioLine {

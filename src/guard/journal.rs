@@ -105,6 +105,8 @@ impl Event {
     }
 }
 
+/// The syslog priority of a warning.
+const WARNING: u8 = 4;
 /// Records that may wait. More than a pulse with its refusals makes; a flood is counted, not kept.
 const ROOM: usize = 64;
 /// How long the end of the process waits for the last lines.
@@ -121,11 +123,20 @@ pub struct Journal {
 impl Journal {
     /// Starts the thread that writes; `name` begins each line. Without a thread (no memory) events are lost.
     pub fn start(name: &'static str) -> Self {
+        Self::start_up_to(name, u8::MAX)
+    }
+
+    /// As [`Journal::start`] with warnings and errors alone.
+    pub fn start_quiet(name: &'static str) -> Self {
+        Self::start_up_to(name, WARNING)
+    }
+
+    fn start_up_to(name: &'static str, priority: u8) -> Self {
         let (queue, events) = sync_channel(ROOM);
         let (finished, done) = sync_channel(1);
         let thread = std::thread::Builder::new().name(String::from("journal")).stack_size(64 * 1024);
         let started = thread.spawn(move || {
-            write_all(name, &events);
+            write_all(name, &events, priority);
             finished.try_send(()).ok();
         });
         Self { queue: started.is_ok().then_some(queue), lost: AtomicU32::new(0), done }
@@ -151,10 +162,10 @@ impl Drop for Journal {
     }
 }
 
-fn write_all(name: &str, events: &Receiver<(Event, u32)>) {
+fn write_all(name: &str, events: &Receiver<(Event, u32)>, up_to: u8) {
     // journald understands a priority at the start of the line; a person at a terminal need not see it.
     let priorities = std::env::var_os("JOURNAL_STREAM").is_some();
-    for (event, lost) in events {
+    for (event, lost) in events.iter().filter(|(event, _)| event.priority() <= up_to) {
         let mut text = String::new();
         if lost > 0 {
             text = format!("{name}: {lost} lines lost, the log did not take them\n");

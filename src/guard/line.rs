@@ -66,11 +66,27 @@ pub enum LineError {
         holder: String,
     },
     /// There is no such line or chip.
-    #[error("no GPIO line {0}")]
-    Absent(String),
+    #[error("no GPIO line {wanted}; there is {known}")]
+    Absent {
+        /// What was asked for.
+        wanted: String,
+        /// What there is.
+        known: String,
+    },
     /// Several lines or chips bear that name.
-    #[error("GPIO line {0} exists more than once")]
-    Ambiguous(String),
+    #[error("GPIO line {wanted} exists more than once: {found}")]
+    Ambiguous {
+        /// What was asked for.
+        wanted: String,
+        /// Where it was found.
+        found: String,
+    },
+    /// An output, where an input is wanted.
+    #[error("GPIO line {line} is an output")]
+    Output {
+        /// Which line.
+        line: String,
+    },
     /// The kernel's GPIO interface refused.
     #[error("GPIO line {line}: {text}")]
     Gpio {
@@ -98,9 +114,10 @@ impl LineError {
     /// What to do about it.
     pub fn remedy(&self) -> &'static str {
         match self {
-            Self::Busy { .. } => "stop the process that holds the line (gpioinfo shows it)",
-            Self::Absent(_) => "compare [line] in guard.toml with what gpioinfo shows",
-            Self::Ambiguous(_) => "name the line by chip and offset in guard.toml",
+            Self::Busy { .. } => "stop the process that holds the line",
+            Self::Absent { .. } => "compare [line] in guard.toml with what `latchd gpio list` shows",
+            Self::Ambiguous { .. } => "name the line by chip path and offset in guard.toml",
+            Self::Output { .. } => "name an input: an output that is watched would let go of what it drives",
             Self::Gpio { .. } => "let the guard's user open the chip (group gpio) and check bias and drive",
             Self::Recording { .. } => "let the guard's user write the file and its directory",
         }

@@ -22,6 +22,8 @@ use std::time::Duration;
 
 /// The argument by which the child knows that its standard output is the warden's pipe.
 pub const CHILD_ARGUMENT: &str = "--under-warden";
+/// The same for a test pulse: its peer is this very user, and its log tells of trouble alone.
+pub const TEST_ARGUMENT: &str = "--under-test";
 /// The exit status of a configuration that cannot work: starting again cannot help.
 const CONFIGURATION: i32 = 2;
 /// Between the death of a child and the start of the next.
@@ -41,6 +43,8 @@ pub struct Surroundings<'a> {
     pub signals: BorrowedFd<'a>,
     /// Where events go.
     pub journal: &'a Journal,
+    /// How the child is started: [`CHILD_ARGUMENT`] or [`TEST_ARGUMENT`].
+    pub child: &'static str,
 }
 
 /// Why watching a child ended.
@@ -89,7 +93,7 @@ fn start(around: &Surroundings<'_>) -> io::Result<(Child, ChildStdout)> {
         .arg0("latchd-guard")
         .arg("--config")
         .arg(around.config)
-        .arg(CHILD_ARGUMENT)
+        .arg(around.child)
         .stdin(around.listen.try_clone_to_owned()?)
         .stdout(Stdio::piped())
         .spawn()?;
