@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo test bench install clean-cache
+.PHONY: help prerequisites build demo test bench cross deb install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -29,6 +29,14 @@ test: ## Format, lint, licences, all tests and the demo; ends with one line of c
 
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh
+
+cross: ## Build for ARM boards and run the pure rooms' tests as these would (ARCHS="arm64 armhf")
+	@scripts/cross.sh build $(or $(ARCHS),arm64 armhf)
+	@scripts/cross.sh test $(or $(ARCHS),arm64 armhf)
+
+deb: ## Make latchd_VERSION_ARCH.deb (ARCHS="arm64 armhf amd64")
+	@scripts/cross.sh build $(or $(ARCHS),arm64 armhf amd64)
+	@scripts/deb.sh $(or $(ARCHS),arm64 armhf amd64)
 
 install: ## Install built binaries, units, manual pages and annotated files below DESTDIR (PREFIX=/usr)
 	@test -x $(RELEASE)/latchd || { echo "make install: nothing built yet; run make build first" >&2; exit 1; }

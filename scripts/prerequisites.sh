@@ -1,13 +1,17 @@
 #!/bin/sh
-# What building (and, with "test", checking) latchd needs of the machine. Where apt is there and something is missing,
-# says what it will install and installs it; elsewhere names what is missing and ends with 1.
+# What building (and checking, crossing, packing) latchd needs of the machine. Where apt is there and something is
+# missing, says what it will install and installs it; elsewhere names what is missing and ends with 1.
 #
 # usage: prerequisites.sh build|test
+#        prerequisites.sh cross-build|cross-test ARCH…     Debian's cross compilers; ARCH: arm64 armhf amd64
+#        prerequisites.sh deb ARCH…                        what makes packages of what is built
 
 set -eu
 
 rust_minor_min=89 # Cargo.toml: rust-version
 purpose=${1:-build}
+[ $# -eq 0 ] || shift
+archs=$*
 PATH=${HOME:-/root}/.cargo/bin:$PATH
 
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -29,16 +33,55 @@ have_libclang() {
     return 1
 }
 
+lack() {
+    missing="$missing
+  - $1"
+    shift
+    packages="$packages $*"
+}
+
+# A package of Debian's, and why.
+want() { [ "$(dpkg-query -W -f '${Status}' "$2" 2>/dev/null)" = 'install ok installed' ] || lack "$1" "$2"; }
+
+# Crossing uses Debian's compilers by their packages: a Rust of rustup's is left alone, and is not used.
+look_cross() {
+    want "Debian's Rust" rustc-web
+    want "Debian's cargo" cargo-web
+    want "the standard library's source" rust-web-src
+    have_libclang || lack 'libclang (the camera bindings are made from the kernel header)' libclang-dev
+    for arch in $archs; do
+        case $arch in
+        arm64) set -- arm64 aarch64-linux-gnu ;;
+        armhf) set -- armhf arm-linux-gnueabihf ;;
+        amd64) want 'a C compiler' gcc && want "the C library's headers" libc6-dev && continue ;;
+        esac
+        want "the C compiler for $1" "gcc-$2"
+        want "the C library for $1" "libc6-dev-$1-cross"
+        [ "$purpose" = cross-build ] || have qemu-aarch64-static || lack 'an emulator for the tests' qemu-user-static
+    done
+}
+
 # Fills $missing with what is lacking, in words, and $packages with Debian's names for it.
 look() {
     missing=''
     packages=''
-    lack() {
-        missing="$missing
-  - $1"
-        shift
-        packages="$packages $*"
-    }
+    case $purpose in
+    cross-*)
+        look_cross
+        return
+        ;;
+    deb)
+        have dpkg-deb || lack 'dpkg-deb' dpkg
+        have objdump || lack 'objdump (reads what a program needs)' binutils
+        have python3 || lack 'Python (lists the licences of what is linked in)' python3
+        have lintian || lack "lintian (Debian's own judge of packages)" lintian
+        for arch in $archs; do
+            # The manual and the completions are printed by the program itself.
+            [ "$arch" = amd64 ] || have qemu-aarch64-static || lack 'an emulator of the boards' qemu-user-static
+        done
+        return
+        ;;
+    esac
     have cc || lack 'a C compiler (SQLite and the TLS primitives are C)' build-essential
     have_libclang || lack 'libclang (the camera bindings are made from the kernel header)' libclang-dev
     have pkg-config || lack 'pkg-config' pkg-config
@@ -61,7 +104,7 @@ if ! have apt-get; then
     note 'Rust comes from https://rustup.rs (with rustfmt and clippy), libclang from the package clang or llvm.'
     exit 1
 fi
-if have rustup; then
+if have rustup && { [ "$purpose" = build ] || [ "$purpose" = test ]; }; then
     # Debian's Rust and rustup's exclude each other: the person who chose rustup keeps it.
     rust_is_new_enough || { note 'please run: rustup update stable'; exit 1; }
     case $packages in *rustfmt-web* | *rust-web-clippy*)
