@@ -197,7 +197,7 @@ class Board:
 
     def _open_shell(self):
         self.master = subprocess.Popen(self._ssh("-M", "-N"), cwd=self.place, stdin=subprocess.DEVNULL,
-                                       preexec_fn=_die_with_parent)
+                                       stderr=subprocess.DEVNULL, preexec_fn=_die_with_parent)
         check = self._ssh("-O", "check")
         wait_for("a shell in the guest", 60, lambda: subprocess.run(
             check, cwd=self.place, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, check=False).returncode == 0)

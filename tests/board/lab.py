@@ -119,9 +119,9 @@ class Lab:
         return [item for item in self.latchd("events") if item["kind"] == "item"]
 
     def ready(self):
-        """Whether the lock answers and holds its line."""
-        status, out, _ = self.board.ask("latchd status --json")
-        return status in (0, 1) and '"state":"ready"' in out.replace(" ", "")
+        """Whether the lock answers, holds its line and is locked."""
+        _, out, _ = self.board.ask("latchd status --json")
+        return '"state":"locked"' in out.replace(" ", "")
 
     def locked(self):
         """Whether the strike's line is low, as seen from outside."""

@@ -110,7 +110,7 @@ def golden(board, service, deb):
     board.push(people_csv(), "/root/people.csv", mode="0600")
     board.run("latchd people import /root/people.csv", seconds=300)
     status = json.loads(board.run("latchd status --json").splitlines()[-1])
-    if status.get("lock", {}).get("state") != "ready":
+    if status.get("lock", {}).get("state") != "locked":
         raise RuntimeError(f"latchd is installed but its lock is not ready: {status}")
     for old in CACHE.glob("installed-*"):
         shutil.rmtree(old)

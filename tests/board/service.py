@@ -118,24 +118,35 @@ class Service:
             threading.Thread(target=self._serve, args=(plain, ours, theirs), daemon=True).start()
 
     def _serve(self, plain, ours, theirs):
-        with self._lock:
-            self._open.add(plain)
+        ends = [plain]
         try:
             # The handshake with the sandbox comes first: a sandbox that is gone is a service that is gone.
             up = theirs.wrap_socket(socket.create_connection(("127.0.0.1", self.upstream), timeout=30),
                                     server_hostname="127.0.0.1")
+            ends.append(up)
             up.settimeout(None)
-            with up, ours.wrap_socket(plain, server_side=True) as down:
-                back = threading.Thread(target=self._copy, args=(up, down, None), daemon=True)
-                back.start()
-                self._copy(down, up, bytearray())
-                back.join()
+            self._note(ends)
+            down = ours.wrap_socket(plain, server_side=True)
+            ends.append(down)
+            self._note(ends)
+            back = threading.Thread(target=self._copy, args=(up, down, None), daemon=True)
+            back.start()
+            self._copy(down, up, bytearray())
+            back.join()
         except OSError:
             pass
         finally:
             with self._lock:
-                self._open.discard(plain)
-            plain.close()
+                self._open.difference_update(ends)
+            for end in ends:
+                end.close()
+
+    def _note(self, ends):
+        """Remembers these ends of a connection, so that `offline` can cut them; too late for that: cuts them here."""
+        with self._lock:
+            self._open.update(ends)
+            if self.listener is None:
+                raise OSError("offline")
 
     def _copy(self, source, sink, record):
         with contextlib.suppress(OSError):

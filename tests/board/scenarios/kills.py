@@ -10,6 +10,7 @@ NAME = "kills"
 # machine, and systemctl alone takes a tenth of a second: what is seen is reported, and these are the bounds it must keep.
 LIMITS = {("guard", "kill"): 1.0, ("guard", "stop"): 1.5, ("guard", "restart"): 1.5,
           ("agent", "kill"): 1.0, ("agent", "stop"): 1.0, ("agent", "restart"): 1.5}
+UNITS = {"guard": "latchd-guard.service", "agent": "latchd.service"}
 
 
 def run(lab):
@@ -35,21 +36,33 @@ def strike(lab, process, kind, number):
     wait_ms = lab.between(0, product.PULSE_MS - 300)
     talk = Talk(board, f"board-hand strike {wait_ms:.0f} {process} {kind} latchd authenticate --json "
                        f"--user-id {lab.person()}")
-    edges = board.wait_for_edges(before + 2, 90)[before:]
-    mark = board.wait_for_edges(marks + 1, 30, MARKER)[marks][0]
+    hit = talk.wait(lambda line: '"granted"' in line, 90)
+    if hit is None:
+        _, lines, err = talk.end()
+        return {"checks": [("granted", False, (lines[-2:], err[-200:]))]}
+    edges = board.wait_for_edges(before + 2, 60)[before:]
+    mark = board.wait_for_edges(marks + 1, 60, MARKER)[marks][0]
     if kind == "stop" and not (process == "agent" and number == 1):
         # systemd's watchdog ends a stopped process too, in its own time: the first stop of the agent waits for that.
-        board.run(f"systemctl kill -s KILL latchd{'-guard' if process == 'guard' else ''}.service")
+        board.run(f"systemctl kill -s KILL {UNITS[process]}")
     _, lines, err = talk.end(90)
     hand = next((json.loads(line) for line in reversed(lines) if '"hand"' in line), {"err": err[-200:]})
-    wait_for("both processes again", 90, lab.ready)
+    wait_for("both processes again", 90, lambda: renewed(lab, process, hand.get("pid")))
     after = board.edges()[before:]
     down = edges[1][0]
-    late = down - mark
-    length = down - edges[0][0]
+    late, length = down - mark, down - edges[0][0]
     return {"delay": late if late > 0 else None, "length": length, "checks": [
-        ("the process was hit in a pulse", hand.get("hit"), hand),
+        ("the process was hit", hand.get("hit"), hand),
         ("one pulse and no edge after it", [level for _, level in after] == [1, 0], after),
         ("locked in time", late <= limit, f"{late * 1000:.0f} ms after the hit, at most {limit * 1000:.0f}"),
         ("never longer than the pulse", length <= product.PULSE_MS / 1000 + 1.0, f"{length:.3f} s"),
     ]}
+
+
+def renewed(lab, process, old):
+    """Another process does the work of the one that was hit, and both know each other."""
+    main = {unit: int(lab.board.run(f"systemctl show -P MainPID {UNITS[unit]}")) for unit in UNITS}
+    if main[process] in (0, old):
+        return False
+    lock = lab.status().get("lock", {})
+    return lock.get("state") == "locked" and lock.get("pid") == main["guard"]
