@@ -1,0 +1,147 @@
+"""What a scenario works with: the board, the service, counts for this kind of run, and a place for its findings."""
+
+import hashlib
+import json
+import random
+import time
+
+from board import Talk
+from host import CACHE, say
+
+# How often each thing is done: in `make board` and in `make board-full`.
+COUNTS = {
+    "late approvals": (5, 100),
+    "kills": (5, 50),
+    "power cuts": (3, 30),
+    "pulses": (20, 200),
+    "idle seconds": (60, 600),
+}
+
+
+class Lab:
+    """One run. Checks are collected; a failed one ends nothing."""
+
+    def __init__(self, board, service, golden, played, deb, full, key):
+        self.board, self.service, self.golden, self.played, self.deb = board, service, golden, played, deb
+        self.full = full
+        self.results = CACHE / "results" / key
+        self.checks = []      # (scenario, name, passed, detail)
+        self.notes = []       # measured things for the report: (scenario, text)
+        self.scenario = ""
+        self.edges_before = 0
+        self.seed = int(time.time())
+        self._random = random.Random(self.seed)
+        self._people = {}
+
+    def count(self, what):
+        return COUNTS[what][1 if self.full else 0]
+
+    def check(self, name, passed, detail=""):
+        self.checks.append((self.scenario, name, bool(passed), str(detail)))
+        if not passed:
+            say(f"FAIL {self.scenario}: {name}: {detail}")
+        return bool(passed)
+
+    def note(self, text):
+        self.notes.append((self.scenario, text))
+        say(f"     {text}")
+
+    def between(self, least, most):
+        return self._random.uniform(least, most)
+
+    def part(self, name, work):
+        """A part of a long run: done once, its outcome kept in a file, so that an interrupted run goes on after it.
+
+        `work` gives a dictionary with "checks": [(name, passed, detail)] and whatever else is to be told; a part with a
+        failed check is done again by the next run. Short runs keep nothing.
+        """
+        file = self.results / f"{self.scenario}.{name}.json"
+        if self.full and file.exists():
+            outcome = json.loads(file.read_text())
+            outcome["kept"] = True
+        else:
+            outcome = work()
+            if self.full and all(passed for _, passed, _ in outcome["checks"]):
+                file.parent.mkdir(parents=True, exist_ok=True)
+                part = file.with_suffix(".part")
+                part.write_text(json.dumps(outcome))
+                part.rename(file)
+        for check in outcome["checks"]:
+            self.check(f"{name}: {check[0]}", *check[1:])
+        return outcome
+
+    # ---------------------------------------------------------------- the board
+
+    def fresh(self):
+        """A board with latchd installed and running, as it was right after the installation."""
+        self.off()
+        self.board.start(base=self.golden, restore=True)
+        self.service.online()
+
+    def power_on(self, clock=None, new_disk=True):
+        """A cold boot of that board, or with `new_disk` false of the disk as it is."""
+        self.off()
+        self.board.start(base=self.golden if new_disk else None, clock=clock)
+        self.service.online()
+
+    def off(self):
+        if self.board.running():
+            self.board.cut()
+
+    def person(self, kind="emp"):
+        """Somebody who was not at the door before in this run."""
+        self._people[kind] = self._people.get(kind, 0) + 1
+        return f"{kind}-{self._people[kind]:04}"
+
+    def claim(self, user, more=""):
+        """Starts an attempt in the guest; a `Talk`."""
+        return Talk(self.board, f"latchd authenticate --json {more} --user-id {user}")
+
+    def attempt(self, user, seconds=90):
+        """One attempt to its end: (exit status, the last object)."""
+        return ended(self.claim(user), seconds)
+
+    def latchd(self, command, seconds=60):
+        """The objects that `latchd COMMAND --json` prints, whatever its exit status."""
+        _, out, err = self.board.ask(f"latchd {command} --json", seconds)
+        objects = [json.loads(line) for line in out.splitlines() if line.startswith("{")]
+        if not objects:
+            raise RuntimeError(f"latchd {command} printed nothing: {err.strip()[-300:]}")
+        return objects
+
+    def status(self):
+        return self.latchd("status")[-1]
+
+    def queue(self):
+        return {item["job"]: item for item in self.latchd("queue list") if item["kind"] == "item"}
+
+    def events(self):
+        return [item for item in self.latchd("events") if item["kind"] == "item"]
+
+    def ready(self):
+        """Whether the lock answers, holds its line and is locked."""
+        _, out, _ = self.board.ask("latchd status --json")
+        return '"state":"locked"' in out.replace(" ", "")
+
+    def locked(self):
+        """Whether the strike's line is low, as seen from outside."""
+        edges = self.board.edges()
+        return not edges or edges[-1][1] == 0
+
+    def open_times(self):
+        """Seconds of each pulse since power-on, as seen from outside; an unfinished one is None."""
+        edges = self.board.edges()
+        ups = [at for at, level in edges if level]
+        downs = [at for at, level in edges if not level]
+        return [down - up for up, down in zip(ups, downs)] + [None] * (len(ups) - len(downs))
+
+
+def ended(talk, seconds=90):
+    """The end of an attempt: (exit status, the last object it printed)."""
+    status, lines, err = talk.end(seconds)
+    objects = [json.loads(line) for line in lines if line.startswith("{")]
+    return status, objects[-1] if objects else {"cause": err.strip()[-300:]}
+
+
+def key_of(*parts):
+    return hashlib.sha256("\n".join(map(str, parts)).encode()).hexdigest()[:16]

@@ -1,0 +1,60 @@
+"""A sequence of frames made from one photograph, as a person in front of a door would be, and how alike pictures are."""
+
+import io
+
+import numpy
+from PIL import Image
+
+WIDTH, HEIGHT, FPS = 640, 480, 40
+FRAMES = 60
+
+
+def frames(photograph):
+    """FRAMES pictures (RGB, HEIGHT x WIDTH x 3): the person comes nearer, sways, and the light changes.
+
+    Each is so far from every other that a picture can be told to come from one of them.
+    """
+    source = Image.open(photograph).convert("RGB")
+    made = []
+    for number in range(FRAMES):
+        turn = 2 * numpy.pi * number / FRAMES
+        scale = 1.32 + 0.14 * numpy.sin(turn)                       # nearer and farther
+        wide, high = source.width / scale, source.width / scale * HEIGHT / WIDTH
+        left = (source.width - wide) / 2 + 38 * numpy.sin(2 * turn + 0.7)
+        top = (source.height - high) / 2 - 60 + 26 * numpy.cos(3 * turn)
+        box = (left, top, left + wide, top + high)
+        picture = source.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=box)
+        light = 0.92 + 0.10 * numpy.sin(5 * turn + 1.1)              # a cloud, a lamp
+        made.append(numpy.clip(numpy.asarray(picture, dtype=float) * light, 0, 255).round().astype(numpy.uint8))
+    return made
+
+
+def to_yuyv(rgb):
+    """The bytes of a frame in YUYV, BT.601 with limited range, colour of two neighbours averaged."""
+    red, green, blue = (rgb[..., channel].astype(float) for channel in range(3))
+    luma = 16 + (65.481 * red + 128.553 * green + 24.966 * blue) / 255
+    cb = 128 + (-37.797 * red - 74.203 * green + 112.0 * blue) / 255
+    cr = 128 + (112.0 * red - 93.786 * green - 18.214 * blue) / 255
+    packed = numpy.empty((HEIGHT, WIDTH, 2))
+    packed[..., 0] = luma
+    packed[:, 0::2, 1] = (cb[:, 0::2] + cb[:, 1::2]) / 2
+    packed[:, 1::2, 1] = (cr[:, 0::2] + cr[:, 1::2]) / 2
+    return numpy.clip(packed.round(), 0, 255).astype(numpy.uint8).tobytes()
+
+
+def psnr(one, other):
+    """Peak signal-to-noise ratio of two pictures in dB."""
+    error = numpy.mean((one.astype(float) - other.astype(float)) ** 2)
+    return 99.0 if error == 0 else 10 * numpy.log10(255**2 / error)
+
+
+def closest(jpeg, played):
+    """(number of the frame that is most alike, its PSNR, the PSNR of the second best)."""
+    picture = Image.open(io.BytesIO(jpeg)).convert("RGB")
+    shown = numpy.asarray(picture)
+    scores = []
+    for number, frame in enumerate(played):
+        scaled = Image.fromarray(frame).resize(picture.size, Image.Resampling.BOX)
+        scores.append((psnr(shown, numpy.asarray(scaled)), number))
+    scores.sort(reverse=True)
+    return scores[0][1], scores[0][0], scores[1][0]
