@@ -171,21 +171,35 @@ struct Measured {
     sharpness: f32,
     /// The driver's frames a second by its own count, and those that reached us.
     fps: Option<(f64, f64)>,
+    /// How often the driver began to count anew: the camera went away and came back.
+    returns: u32,
 }
 
 fn measure(source: &mut dyn Source, frames: u32) -> Result<Measured, CameraError> {
-    let mut seen: Vec<gate::Measures> = Vec::new();
+    let mut seen = Vec::new();
     for _ in 0..frames {
         seen.push(gate::measure(&source.next_frame()?));
     }
-    let fps = match (seen.first(), seen.last()) {
-        (Some(first), Some(last)) => {
-            let seconds = last.taken.since(first.taken).as_secs_f64();
-            let given = f64::from(last.sequence.saturating_sub(first.sequence));
-            (seconds > 0.0).then(|| (given / seconds, f64::from(frames.saturating_sub(1)) / seconds))
+    Ok(summed_up(&seen))
+}
+
+fn summed_up(seen: &[gate::Measures]) -> Measured {
+    let frames = u32::try_from(seen.len()).unwrap_or(u32::MAX);
+    let (mut given, mut returns) = (0_u32, 0);
+    for pair in seen.windows(2) {
+        if let [before, after] = pair {
+            match after.sequence.checked_sub(before.sequence) {
+                Some(step) => given = given.saturating_add(step),
+                None => (given, returns) = (given.saturating_add(1), returns + 1),
+            }
         }
-        _ => None,
+    }
+    let seconds = match (seen.first(), seen.last()) {
+        (Some(first), Some(last)) => last.taken.since(first.taken).as_secs_f64(),
+        _ => 0.0,
     };
+    let fps =
+        (seconds > 0.0).then(|| (f64::from(given) / seconds, f64::from(frames.saturating_sub(1)) / seconds));
     let mean = |value: fn(&gate::Measures) -> f32| {
         let sum: f64 = seen.iter().map(|measures| f64::from(value(measures))).sum();
         // A mean of figures of 32 bits needs no more.
@@ -193,12 +207,13 @@ fn measure(source: &mut dyn Source, frames: u32) -> Result<Measured, CameraError
         let mean = (sum / f64::from(frames.max(1))) as f32;
         mean
     };
-    Ok(Measured {
+    Measured {
         frames,
         luminance: mean(|measures| measures.luminance_mean),
         sharpness: mean(|measures| measures.sharpness),
         fps,
-    })
+        returns,
+    }
 }
 
 fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Failure> {
@@ -226,6 +241,7 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
                 "fps_driver": measured.fps.map(|fps| fps.0),
                 "fps_used": measured.fps.map(|fps| fps.1),
                 "frames": measured.frames,
+                "returns": measured.returns,
                 "luminance": measured.luminance,
                 "sharpness": measured.sharpness,
                 "remarks": remarks,
@@ -246,6 +262,9 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
             "frames a second: {driver:.1} given, {used:.1} used{agreed} ({} frames)",
             measured.frames
         ));
+    }
+    if measured.returns > 0 {
+        output::note(&format!("warning: the camera went away and came back, {} times", measured.returns));
     }
     let limits = &config.capture;
     let light = if measured.luminance < f32::from(limits.luminance_min) {
@@ -331,4 +350,38 @@ fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::remove_file(file).ok();
     }
     written
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::BootTime;
+
+    fn frames(sequences: &[u32]) -> Vec<gate::Measures> {
+        let frame = |(index, sequence): (usize, &u32)| gate::Measures {
+            width: 640,
+            height: 480,
+            luminance_mean: 90.0,
+            sharpness: 0.1,
+            black: false,
+            digest: 0,
+            sequence: *sequence,
+            taken: BootTime::from_millis(1000 + u64::try_from(index).unwrap() * 100),
+        };
+        sequences.iter().enumerate().map(frame).collect()
+    }
+
+    #[test]
+    fn the_drivers_rate_counts_frames_that_were_passed_over() {
+        let measured = summed_up(&frames(&[5, 6, 8, 9, 11]));
+        assert_eq!((measured.frames, measured.fps, measured.returns), (5, Some((15.0, 10.0)), 0));
+        assert!((measured.luminance - 90.0).abs() < f32::EPSILON);
+        assert!(summed_up(&frames(&[7])).fps.is_none());
+    }
+
+    #[test]
+    fn a_camera_that_came_back_counts_anew() {
+        let measured = summed_up(&frames(&[500, 501, 0, 1, 2]));
+        assert_eq!((measured.fps, measured.returns), (Some((10.0, 10.0)), 1));
+    }
 }

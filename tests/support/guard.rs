@@ -1,5 +1,5 @@
 //! A real latchd-guard process with a recording line, and an agent's side of the link, for tests.
-#![allow(dead_code)] // each test file uses a part of it
+#![allow(clippy::print_stdout, dead_code)] // each test file uses a part of it
 
 use latchd::access::AttemptId;
 use latchd::clock::{BootTime, Clock, SystemClock};

@@ -85,7 +85,11 @@ fn pulse(format: output::Format, guard_config: &Path, pulse_ms: u32) -> Result<E
     signal_hook::flag::register(signal_hook::consts::SIGINT, Arc::new(AtomicBool::new(false))).ok();
     let who = asked_by();
     let pulse_text = pulse_ms.to_string();
-    logging::to_journal(Level::Warn, "a test pulse is made", &[("by", &who), ("pulse_ms", &pulse_text)]);
+    logging::to_journal(
+        Level::Warn,
+        "a test pulse was asked for",
+        &[("by", &who), ("pulse_ms", &pulse_text)],
+    );
     let ended = Command::new(&program)
         .arg("--config")
         .arg(guard_config)
