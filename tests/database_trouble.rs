@@ -115,3 +115,29 @@ fn a_daemon_killed_with_the_door_open_leaves_it_locked_and_says_so() {
     let verified = site.latchd(&["events", "--verify"]);
     assert_eq!(verified.exit, 0, "{verified:?}");
 }
+
+/// What the first key sealed must not be mixed with what a second one seals.
+#[test]
+fn a_lost_or_another_device_key_is_refused_and_nothing_is_touched() {
+    let mut site = Site::build(&Options::default());
+    site.import_people();
+    let key = site.path("device.key");
+    let own = fs::read(&key).unwrap();
+    let database = fs::read(site.path("latchd.db")).unwrap();
+
+    fs::remove_file(&key).unwrap();
+    assert_eq!(site.daemon_exit(), 2, "{}", site.logs());
+    assert!(!key.exists(), "no second key is made");
+    assert_eq!(site.latchd(&["people", "remove", "approved"]).exit, 2);
+
+    fs::write(&key, [7; 32]).unwrap();
+    fs::set_permissions(&key, fs::Permissions::from_mode(0o600)).unwrap();
+    assert_eq!(site.daemon_exit(), 2, "{}", site.logs());
+    assert!(site.logs().contains("another device key"), "{}", site.logs());
+    let show = site.latchd(&["people", "show", "approved"]);
+    assert_eq!(show.exit, 2, "{show:?}");
+    assert_eq!(fs::read(site.path("latchd.db")).unwrap(), database);
+
+    fs::write(&key, own).unwrap();
+    assert_eq!(site.latchd(&["people", "show", "approved"]).exit, 0);
+}

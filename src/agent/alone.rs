@@ -8,7 +8,7 @@ use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::config::check::credential_path;
 use crate::control::{Reply, Request};
-use crate::store::{DeviceKey, Mode, Opening};
+use crate::store::{DeviceKey, Mode, Opening, check_key};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -52,6 +52,9 @@ pub fn answer(
     let mode = if looks { Mode::ReadOnly } else { Mode::ReadWrite };
     let (store, opening) = open_store(config, mode, &clock, &random)?;
     refuse_replaced(&opening)?;
+    if let Some(keys) = &keys {
+        check_key(&store, &keys.audit, !looks)?;
+    }
     let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name };
     let actor = Actor { uid: rustix::process::getuid().as_raw() };
     operations::perform(&backend, actor, request, each)

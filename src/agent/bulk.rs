@@ -8,7 +8,7 @@ use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::config::model::Api;
 use crate::queue::{self, Born, NewJob};
-use crate::store::Mode;
+use crate::store::{Mode, check_key};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -32,7 +32,10 @@ pub struct Bulk<'a> {
 pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    let key = device_key(config, random.as_ref())?;
     let (store, _) = open_store(config, Mode::ReadWrite, &clock, &random)?;
+    check_key(&store, &key.audit(), true)?;
+    let key = key.queue();
     if store.read(queue::totals)?.unfinished > 0 {
         let path = database_path(config).display().to_string();
         return Err(AgentError::Request {
@@ -41,7 +44,6 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
             remedy: "name a configuration with another device.state_dir",
         });
     }
-    let key = device_key(config, random.as_ref())?.queue();
     let user = UserId::parse("bench").map_err(crate::people::PeopleError::NotAUserId)?;
     let details = details::test_identity();
     let liveness = [bulk.picture; 8];

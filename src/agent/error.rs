@@ -121,7 +121,9 @@ impl AgentError {
                 "start the daemon, which writes it into the events; then import the people again".into()
             }
             Self::NoDeviceKey { .. } => {
-                "start the daemon, which has it as a credential, or name it with --device-key FILE".into()
+                "put the key of this database back, or name it with --device-key FILE; without it what it sealed is lost, and \
+                 the database must be moved away for a new start"
+                    .into()
             }
             Self::WrongUser { owner, .. } => {
                 format!("start the daemon first, or run it as that user: sudo -u {owner} latchd …")
@@ -156,7 +158,10 @@ impl AgentError {
     pub fn exit_code(&self) -> u8 {
         match self {
             Self::Store(
-                StoreError::NewerSchema { .. } | StoreError::ReadOnly { .. } | StoreError::InUse { .. },
+                StoreError::NewerSchema { .. }
+                | StoreError::ReadOnly { .. }
+                | StoreError::InUse { .. }
+                | StoreError::WrongKey,
             )
             | Self::Smile(_)
             | Self::ApiKey { .. }

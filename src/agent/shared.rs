@@ -6,7 +6,7 @@ use crate::access::{AttemptId, JobId, UserId, sortable_id};
 use crate::clock::{Clock, Random, Wall};
 use crate::config::check::credential_path;
 use crate::config::{Config, GuardConfig};
-use crate::store::{AuditKey, DeviceKey, Mode, Opening, PeopleKey, QueueKey, Settings, Store};
+use crate::store::{self, AuditKey, DeviceKey, Mode, Opening, PeopleKey, QueueKey, Settings, Store};
 use crate::{people, queue, smileid};
 use crossbeam_channel::Sender;
 use secrecy::SecretString;
@@ -103,11 +103,15 @@ pub fn database_path(config: &Config) -> PathBuf {
     config.device.state_dir.join(DATABASE)
 }
 
-/// Reads or makes the device key.
+/// Reads the device key, or makes it for a database that is not there yet: a second key would make what the first one
+/// sealed unreadable.
 pub fn device_key(config: &Config, random: &dyn Random) -> Result<DeviceKey, AgentError> {
     let fallback = &config.device.device_key_file;
     let path = credential_path("device-key", fallback);
     if path == *fallback {
+        if !path.exists() && database_path(config).exists() {
+            return Err(AgentError::NoDeviceKey { path: path.display().to_string() });
+        }
         return Ok(DeviceKey::load_or_create(&path, random)?);
     }
     // A credential's mode is systemd's business, and it is never made here.
@@ -178,6 +182,7 @@ impl Shared {
         let device_key = device_key(config, random.as_ref())?;
         let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
         let keys = Keys { people: device_key.people(), queue: device_key.queue(), audit: device_key.audit() };
+        store::check_key(&store, &keys.audit, true)?;
         let (wake_drain, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Self {
             config: config.clone(),
@@ -253,7 +258,7 @@ impl Shared {
     }
 
     /// The person's random name in the audit.
-    pub fn pseudonym(&self, user: &UserId) -> Option<crate::store::Pseudonym> {
+    pub fn pseudonym(&self, user: &UserId) -> Option<store::Pseudonym> {
         self.store.read(|tx| people::pseudonym(tx, user)).ok().flatten()
     }
 }

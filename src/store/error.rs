@@ -91,6 +91,9 @@ pub enum StoreError {
         /// What was to be opened.
         what: &'static str,
     },
+    /// The database was made with another device key.
+    #[error("this database was made with another device key")]
+    WrongKey,
     /// The device key's file is not fit for use.
     #[error("the device key {path} is refused: {why}")]
     DeviceKey {
@@ -131,7 +134,7 @@ impl StoreError {
                 "report this as a defect, with the text"
             }
             Self::Io { .. } => "check the path, its owner and its mode",
-            Self::Unsealable { .. } => {
+            Self::Unsealable { .. } | Self::WrongKey => {
                 "use the device key the database was made with; without it the sealed parts are lost"
             }
             Self::DeviceKey { .. } => {

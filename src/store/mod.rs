@@ -11,6 +11,7 @@
 //! damaged database is an error instead of being set aside.
 
 mod aside;
+mod belongs;
 mod error;
 mod files;
 mod open;
@@ -19,6 +20,7 @@ pub mod seal;
 mod stamp;
 mod transaction;
 
+pub use belongs::check_key;
 pub use error::StoreError;
 pub use open::{Mode, Opening, Settings, Store, clear_replaced};
 pub use seal::{AuditKey, DeviceKey, PeopleKey, QueueKey};

@@ -1,6 +1,7 @@
 -- Version 1. Moments are three columns: boot id, microseconds since that boot, wall milliseconds or NULL.
 
--- What this file says of itself: that it took a damaged one's place, until the events say so.
+-- What this file says of itself: which device key it belongs to; that it took a damaged one's place, until the events
+-- say so.
 CREATE TABLE facts (
     name TEXT PRIMARY KEY NOT NULL,
     value TEXT NOT NULL
