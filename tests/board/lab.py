@@ -8,7 +8,7 @@ import time
 from board import Talk
 from host import CACHE, say
 
-# How often each thing is done: in `make board` and in `make board-full`.
+# How often each thing is done: as a rule, and with --full.
 COUNTS = {
     "late approvals": (5, 100),
     "kills": (5, 50),

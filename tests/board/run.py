@@ -1,5 +1,5 @@
 #!/usr/bin/python3
-"""Runs latchd on an emulated ARM64 board: `make board`, `make board-full`. See docs/board.md."""
+"""Runs latchd on an emulated ARM64 board. See docs/building.md."""
 
 import argparse
 import fcntl
