@@ -371,6 +371,15 @@ fn a_crash_while_setting_aside_is_not_taken_for_a_new_installation() {
     assert_eq!(open(&path).unwrap().1, expected(&[&target, &wal_target]));
     assert_eq!(fs::read(&wal_target).unwrap(), b"its wal");
 
+    // After all of it but the note's end, and damaged again: the first one is not overwritten.
+    begin();
+    noted();
+    fs::write(&target, "damaged").unwrap();
+    fs::write(&path, "damaged since").unwrap();
+    let Opening::Quarantined { moved, .. } = open(&path).unwrap().1 else { panic!("not set aside") };
+    assert_eq!(fs::read(&moved[0]).unwrap(), b"damaged since");
+    assert_eq!(fs::read(&target).unwrap(), b"damaged");
+
     // Before the first rename: it is found damaged again.
     begin();
     noted();

@@ -61,7 +61,13 @@ pub fn set_aside(
     begun: Option<Aside>,
     now: &Stamp,
 ) -> Result<(Aside, Vec<PathBuf>), StoreError> {
-    let aside = match begun {
+    // Of the database that was being set aside only what is not renamed yet: another, damaged since, needs a name of its own.
+    let same = |aside: &Aside| {
+        SUFFIXES
+            .iter()
+            .all(|suffix| !exists(&beside(path, suffix)) || !exists(&beside(&aside.target(), suffix)))
+    };
+    let aside = match begun.filter(same) {
         Some(aside) => aside,
         None => {
             let first = SUFFIXES.iter().map(|suffix| beside(path, suffix)).find(|file| exists(file));
