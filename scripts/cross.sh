@@ -12,6 +12,8 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 root=$PWD
+# shellcheck source=scripts/arch.sh
+. scripts/arch.sh
 
 # Which tests need nothing but a processor: rules, policies, codecs, formats, arithmetic over pictures.
 readonly pure_rooms=(
@@ -22,16 +24,6 @@ readonly pure_rooms=(
 usage() {
     sed -n '/^# usage/,/^#  *ARCH/s/^# \{0,1\}//p' "$root/scripts/cross.sh" >&2
     exit 2
-}
-
-# The two names of one board: Rust's and GNU's. Sets $target, $gnu and $emulator.
-name() {
-    case $1 in
-    arm64) target=aarch64-unknown-linux-gnu gnu=aarch64-linux-gnu emulator=qemu-aarch64-static ;;
-    armhf) target=armv7-unknown-linux-gnueabihf gnu=arm-linux-gnueabihf emulator=qemu-arm-static ;;
-    amd64) target=x86_64-unknown-linux-gnu gnu=x86_64-linux-gnu emulator='' ;;
-    *) usage ;;
-    esac
 }
 
 # Debian's cargo with everything it must know about the target; std comes from source for each of them alike.
@@ -55,13 +47,13 @@ cargo_for() {
 case ${1:-} in build | test) task=$1 ;; *) usage ;; esac
 shift
 (($#)) || usage
-for arch in "$@"; do name "$arch"; done
+for arch in "$@"; do arch_names "$arch" || usage; done
 
 "$root/scripts/prerequisites.sh" "cross-$task" "$@"
 CARGO_TARGET_DIR=$(realpath -m "${CARGO_TARGET_DIR:-target}")/cross
 export CARGO_TARGET_DIR
 for arch in "$@"; do
-    name "$arch"
+    arch_names "$arch"
     begin=$SECONDS
     case $task in
     build)

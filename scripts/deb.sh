@@ -7,6 +7,8 @@
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=scripts/arch.sh
+. scripts/arch.sh
 
 (($#)) || { sed -n '/^# usage/,/^$/s/^# \{0,1\}//p' scripts/deb.sh >&2; exit 2; }
 scripts/prerequisites.sh deb "$@"
@@ -37,13 +39,9 @@ depends() {
 zip() { gzip -9 -n "$@"; }
 
 pack() {
-    local arch=$1 target emulate=() tree
-    case $arch in
-    arm64) target=aarch64-unknown-linux-gnu emulate=(qemu-aarch64-static -L /usr/aarch64-linux-gnu) ;;
-    armhf) target=armv7-unknown-linux-gnueabihf emulate=(qemu-arm-static -L /usr/arm-linux-gnueabihf) ;;
-    amd64) target=x86_64-unknown-linux-gnu ;;
-    *) echo "deb.sh: $arch is none of arm64 armhf amd64" >&2 && return 2 ;;
-    esac
+    local arch=$1 target gnu emulator emulate=() tree
+    arch_names "$arch" || { echo "deb.sh: $arch is none of arm64 armhf amd64" >&2 && return 2; }
+    [[ $emulator ]] && emulate=("$emulator" -L "/usr/$gnu")
     local built=$target_dir/cross/$target/release
     [[ -x $built/latchd ]] || { echo "deb.sh: no $built/latchd; run scripts/cross.sh build $arch first" >&2 && return 1; }
 

@@ -7,6 +7,8 @@
 #        prerequisites.sh deb ARCH…                        what makes packages of what is built
 
 set -eu
+# shellcheck source=scripts/arch.sh
+. "$(dirname "$0")/arch.sh"
 
 rust_minor_min=89 # Cargo.toml: rust-version
 purpose=${1:-build}
@@ -50,13 +52,14 @@ look_cross() {
     want "the standard library's source" rust-web-src
     have_libclang || lack 'libclang (the camera bindings are made from the kernel header)' libclang-dev
     for arch in $archs; do
-        case $arch in
-        arm64) set -- arm64 aarch64-linux-gnu ;;
-        armhf) set -- armhf arm-linux-gnueabihf ;;
-        amd64) want 'a C compiler' gcc && want "the C library's headers" libc6-dev && continue ;;
-        esac
-        want "the C compiler for $1" "gcc-$2"
-        want "the C library for $1" "libc6-dev-$1-cross"
+        arch_names "$arch"
+        if [ -z "$emulator" ]; then
+            want 'a C compiler' gcc
+            want "the C library's headers" libc6-dev
+            continue
+        fi
+        want "the C compiler for $arch" "gcc-$gnu"
+        want "the C library for $arch" "libc6-dev-$arch-cross"
         [ "$purpose" = cross-build ] || have qemu-aarch64-static || lack 'an emulator for the tests' qemu-user-static
     done
 }

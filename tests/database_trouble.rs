@@ -127,6 +127,7 @@ fn a_lost_or_another_device_key_is_refused_and_nothing_is_touched() {
 
     fs::remove_file(&key).unwrap();
     assert_eq!(site.daemon_exit(), 2, "{}", site.logs());
+    assert!(site.logs().contains("device key of this database is not there"), "{}", site.logs());
     assert!(!key.exists(), "no second key is made");
     assert_eq!(site.latchd(&["people", "remove", "approved"]).exit, 2);
 
@@ -136,6 +137,9 @@ fn a_lost_or_another_device_key_is_refused_and_nothing_is_touched() {
     assert!(site.logs().contains("another device key"), "{}", site.logs());
     let show = site.latchd(&["people", "show", "approved"]);
     assert_eq!(show.exit, 2, "{show:?}");
+    assert!(show.word("cause").contains("another device key"), "{show:?}");
+    fs::write(&key, [7; 31]).unwrap();
+    assert_eq!(site.daemon_exit(), 2, "a restart mends no key: {}", site.logs());
     assert_eq!(fs::read(site.path("latchd.db")).unwrap(), database);
 
     fs::write(&key, own).unwrap();

@@ -456,3 +456,36 @@ fn with_a_vfs_of_ones_own_no_file_is_touched_beside_it() {
     let unknown = Settings { vfs: Some("no such vfs".into()), ..settings(&path, Mode::ReadWrite) };
     assert!(Store::open(unknown).is_err());
 }
+
+/// A note that is gone is no leave to take another key.
+#[test]
+fn a_database_in_use_without_the_note_of_its_key_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let (store, _) = open(&dir.path().join("latchd.db")).unwrap();
+    let key = |byte| latchd::store::DeviceKey::from_bytes(&[byte; 32]).unwrap().audit();
+    let check = |byte, write| latchd::store::check_key(&store, &key(byte), write);
+    check(1, false).unwrap();
+    check(1, true).unwrap();
+    assert!(matches!(check(2, true), Err(StoreError::WrongKey)));
+    let forget = |tx: &Transaction<'_>| tx.execute("DELETE FROM facts", []).map(drop);
+    store.write(forget).unwrap();
+    check(2, true).unwrap();
+    store
+        .write(|tx| {
+            let event = latchd::audit::Event {
+                kind: "started",
+                door: "front",
+                attempt: None,
+                job: None,
+                subject: None,
+                fields: Default::default(),
+            };
+            latchd::audit::append(tx, &key(2), &event).map(drop)
+        })
+        .unwrap();
+    check(2, true).unwrap();
+    store.write(forget).unwrap();
+    for write in [false, true] {
+        assert!(matches!(check(2, write), Err(StoreError::WrongKey)));
+    }
+}

@@ -161,7 +161,8 @@ impl AgentError {
                 StoreError::NewerSchema { .. }
                 | StoreError::ReadOnly { .. }
                 | StoreError::InUse { .. }
-                | StoreError::WrongKey,
+                | StoreError::WrongKey
+                | StoreError::DeviceKey { .. },
             )
             | Self::Smile(_)
             | Self::ApiKey { .. }

@@ -106,7 +106,7 @@ fn name_in(users: &str, uid: u32) -> String {
 mod tests {
     use super::*;
 
-    const USERS: &str = "root:x:0:0::/root:/bin/sh\nlatchd:x:997:990::/:/usr/sbin/nologin\n";
+    const USERS: &str = "root:x:0:0::/:/bin/sh\nlatchd:x:997:990::/:/usr/sbin/nologin\n";
 
     #[test]
     fn users_have_names_and_numbers() {

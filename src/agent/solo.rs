@@ -105,8 +105,8 @@ fn sentence(outcome: &Outcome, stored: bool) -> String {
             "saved: the service cannot be reached; no door involved; sent when the daemon runs".into()
         }
         Outcome::Paused => {
-            "saved: the service refuses every job of this device (`latchd queue retry` when that is \
-                            mended); no door involved; sent when the daemon runs"
+            "saved: the service refuses every job of this device (`latchd queue retry` when that is mended); no \
+             door involved; sent when the daemon runs"
                 .into()
         }
         Outcome::Expired => {

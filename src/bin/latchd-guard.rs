@@ -185,8 +185,8 @@ fn start(config_path: &Path, config: &GuardConfig, mode: Mode) -> Result<u8, Gua
     }
 }
 
-/// A descriptor that becomes readable when the process is to stop, and the one that makes it so. A terminal's stop key counts as that: a stopped guard
-/// would hold the door open.
+/// A descriptor that becomes readable when the process is to stop, and the one that makes it so. A terminal's stop key
+/// counts as that: a stopped guard would hold the door open.
 fn signals() -> std::io::Result<(UnixStream, UnixStream)> {
     let (read, write) = UnixStream::pair()?;
     for signal in [Signal::TERM, Signal::INT, Signal::HUP, Signal::TSTP] {

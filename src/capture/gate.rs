@@ -67,6 +67,30 @@ impl From<&model::Capture> for Limits {
     }
 }
 
+/// How the light is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Light {
+    /// Too dark to be used.
+    Dark,
+    /// Usable; more is asked for.
+    Dim,
+    /// As it should be.
+    Enough,
+}
+
+impl Limits {
+    /// Judges a mean luma, 0 to 255. What is not a number is dark.
+    pub fn light(&self, luminance_mean: f32) -> Light {
+        if !reaches(luminance_mean, self.luminance_min) {
+            Light::Dark
+        } else if !reaches(luminance_mean, self.luminance_hint) {
+            Light::Dim
+        } else {
+            Light::Enough
+        }
+    }
+}
+
 /// What is remembered of the frames before.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Trail {
@@ -145,19 +169,19 @@ pub fn judge(frame: &Measures, limits: &Limits, previous: Option<&Trail>) -> Ver
             || (previous.sequence == frame.sequence
                 && frame.taken.since(previous.sequence_since) > SEQUENCE_STILL_MAX)
     });
+    let light = limits.light(frame.luminance_mean);
     if frame.width.min(frame.height) < limits.side_min {
         Verdict::Refuse(Reason::TooSmall)
     } else if frozen {
         Verdict::Refuse(Reason::Frozen)
     } else if frame.black {
         Verdict::Refuse(Reason::Black)
-    } else if !reaches(frame.luminance_mean, limits.luminance_min) {
+    } else if light == Light::Dark {
         Verdict::Refuse(Reason::TooDark)
     } else if !reaches(frame.sharpness, limits.sharpness_min) {
         Verdict::Refuse(Reason::Blurred)
     } else {
-        let dim = frame.luminance_mean < limits.luminance_hint;
-        Verdict::Accept { hint: dim.then_some(Hint::MoreLight) }
+        Verdict::Accept { hint: (light == Light::Dim).then_some(Hint::MoreLight) }
     }
 }
 

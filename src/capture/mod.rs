@@ -28,9 +28,11 @@ pub mod gate;
 pub mod hint;
 pub mod run;
 mod set;
+mod survey;
 
 pub use error::CaptureError;
 pub use files::FileCapture;
 pub use hint::Hint;
 pub use run::{CameraCapture, Progress, capture};
 pub use set::{CaptureSet, Origin};
+pub use survey::Survey;

@@ -3,7 +3,8 @@
 use super::session::Session;
 use super::{ConfigFile, Failure, output};
 use crate::camera::{self, About, CameraError, ControlValue, FormatFacts, NodeFacts, Size, Source};
-use crate::capture::{encode, gate};
+use crate::capture::gate::{self, Light, Limits};
+use crate::capture::{Survey, encode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{Camera, CameraSource, Config};
 use crate::picture::Frame;
@@ -164,62 +165,15 @@ fn node_text(node: &NodeFacts) -> String {
     text
 }
 
-/// What some frames said.
-struct Measured {
-    frames: u32,
-    luminance: f32,
-    sharpness: f32,
-    /// The driver's frames a second by its own count, and those that reached us.
-    fps: Option<(f64, f64)>,
-    /// How often the driver began to count anew: the camera went away and came back.
-    returns: u32,
-}
-
-fn measure(source: &mut dyn Source, frames: u32) -> Result<Measured, CameraError> {
-    let mut seen = Vec::new();
-    for _ in 0..frames {
-        seen.push(gate::measure(&source.next_frame()?));
-    }
-    Ok(summed_up(&seen))
-}
-
-fn summed_up(seen: &[gate::Measures]) -> Measured {
-    let frames = u32::try_from(seen.len()).unwrap_or(u32::MAX);
-    let (mut given, mut returns) = (0_u32, 0);
-    for pair in seen.windows(2) {
-        if let [before, after] = pair {
-            match after.sequence.checked_sub(before.sequence) {
-                Some(step) => given = given.saturating_add(step),
-                None => (given, returns) = (given.saturating_add(1), returns + 1),
-            }
-        }
-    }
-    let seconds = match (seen.first(), seen.last()) {
-        (Some(first), Some(last)) => last.taken.since(first.taken).as_secs_f64(),
-        _ => 0.0,
-    };
-    let fps =
-        (seconds > 0.0).then(|| (f64::from(given) / seconds, f64::from(frames.saturating_sub(1)) / seconds));
-    let mean = |value: fn(&gate::Measures) -> f32| {
-        let sum: f64 = seen.iter().map(|measures| f64::from(value(measures))).sum();
-        // A mean of figures of 32 bits needs no more.
-        #[allow(clippy::cast_possible_truncation)]
-        let mean = (sum / f64::from(frames.max(1))) as f32;
-        mean
-    };
-    Measured {
-        frames,
-        luminance: mean(|measures| measures.luminance_mean),
-        sharpness: mean(|measures| measures.sharpness),
-        fps,
-        returns,
-    }
+fn look(source: &mut dyn Source, frames: u32) -> Result<Survey, CameraError> {
+    let seen = (0..frames).map(|_| source.next_frame().map(|frame| gate::measure(&frame)));
+    Ok(Survey::of(&seen.collect::<Result<Vec<_>, _>>()?))
 }
 
 fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Failure> {
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut source = camera::open(&config.camera, clock).map_err(|error| failed(&error))?;
-    let measured = measure(source.as_mut(), frames).map_err(|error| failed(&error))?;
+    let measured = look(source.as_mut(), frames).map_err(|error| failed(&error))?;
     let agreed = source.agreed().cloned();
     let controls = match &agreed {
         Some(agreed) => camera::controls(&agreed.path).map_err(|error| failed(&error))?,
@@ -267,12 +221,10 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
         output::note(&format!("warning: the camera went away and came back, {} times", measured.returns));
     }
     let limits = &config.capture;
-    let light = if measured.luminance < f32::from(limits.luminance_min) {
-        "too dark: pictures are refused"
-    } else if measured.luminance < f32::from(limits.luminance_hint) {
-        "dark: people are asked for more light"
-    } else {
-        "enough"
+    let light = match Limits::from(limits).light(measured.luminance) {
+        Light::Dark => "too dark: pictures are refused",
+        Light::Dim => "dark: people are asked for more light",
+        Light::Enough => "enough",
     };
     output::line(&format!("mean luminance: {:.0} of 255, {light}", measured.luminance));
     output::line(&format!(
@@ -350,38 +302,4 @@ fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
         std::fs::remove_file(file).ok();
     }
     written
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::clock::BootTime;
-
-    fn frames(sequences: &[u32]) -> Vec<gate::Measures> {
-        let frame = |(index, sequence): (usize, &u32)| gate::Measures {
-            width: 640,
-            height: 480,
-            luminance_mean: 90.0,
-            sharpness: 0.1,
-            black: false,
-            digest: 0,
-            sequence: *sequence,
-            taken: BootTime::from_millis(1000 + u64::try_from(index).unwrap() * 100),
-        };
-        sequences.iter().enumerate().map(frame).collect()
-    }
-
-    #[test]
-    fn the_drivers_rate_counts_frames_that_were_passed_over() {
-        let measured = summed_up(&frames(&[5, 6, 8, 9, 11]));
-        assert_eq!((measured.frames, measured.fps, measured.returns), (5, Some((15.0, 10.0)), 0));
-        assert!((measured.luminance - 90.0).abs() < f32::EPSILON);
-        assert!(summed_up(&frames(&[7])).fps.is_none());
-    }
-
-    #[test]
-    fn a_camera_that_came_back_counts_anew() {
-        let measured = summed_up(&frames(&[500, 501, 0, 1, 2]));
-        assert_eq!((measured.fps, measured.returns), (Some((10.0, 10.0)), 1));
-    }
 }

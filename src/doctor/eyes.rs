@@ -2,7 +2,8 @@
 
 use super::{Finding, Patient};
 use crate::camera::{self, CameraError};
-use crate::capture::gate::{self, Limits, Measures};
+use crate::capture::Survey;
+use crate::capture::gate::{self, Light, Limits, Measures};
 use crate::config::model::CameraSource;
 use std::time::Duration;
 
@@ -43,12 +44,7 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
 const SLOW: f64 = 5.0;
 
 fn speed(what: &str, source: CameraSource, measures: &[Measures]) -> Finding {
-    let span = match (measures.first(), measures.last()) {
-        (Some(first), Some(last)) => last.taken.since(first.taken),
-        _ => Duration::ZERO,
-    };
-    let steps = u32::try_from(measures.len().saturating_sub(1)).unwrap_or(0);
-    let rate = if span.is_zero() { 0.0 } else { f64::from(steps) / span.as_secs_f64() };
+    let rate = Survey::of(measures).fps.map_or(0.0, |(_, used)| used);
     let seen = format!("{what}, {rate:.1} frames a second");
     if source == CameraSource::File {
         return Finding::warning(
@@ -88,21 +84,15 @@ fn light(measures: &[Measures], limits: &Limits) -> Finding {
             "unplug the camera and plug it in again; replace it if this comes back",
         );
     }
-    let sum: f32 = settled.iter().map(|frame| frame.luminance_mean).sum();
-    let count = u16::try_from(settled.len()).unwrap_or(u16::MAX);
-    let mean = sum / f32::from(count);
+    let mean = Survey::of(settled).luminance;
     let seen = format!("mean luminance {mean:.0} of 255");
-    if mean < limits.luminance_min {
-        return Finding::failure("light", seen, "put a lamp in front of the person, not behind");
+    match limits.light(mean) {
+        Light::Dark => Finding::failure("light", seen, "put a lamp in front of the person, not behind"),
+        Light::Dim => {
+            Finding::warning("light", seen, "more light in front of the person makes fewer repeated attempts")
+        }
+        Light::Enough => Finding::ok("light", seen),
     }
-    if mean < limits.luminance_hint {
-        return Finding::warning(
-            "light",
-            seen,
-            "more light in front of the person makes fewer repeated attempts",
-        );
-    }
-    Finding::ok("light", seen)
 }
 
 #[cfg(test)]

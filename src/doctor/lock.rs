@@ -2,7 +2,8 @@
 
 use super::{Finding, Patient};
 use crate::config::guard::{GuardConfig, LineConfig, LockType};
-use crate::guard::gpio::{self, Held};
+use crate::guard::chips::{self, LineFacts};
+use crate::guard::gpio;
 use serde_json::Value;
 
 const START: &str = "systemctl start latchd-guard latchd, and see their journals";
@@ -23,8 +24,8 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
             format!("a recording in {} moves no strike", file.display()),
             "name the line of the strike in guard.toml: [line] kind = \"gpio\"",
         ),
-        line @ LineConfig::Gpio { .. } => match gpio::look(line) {
-            Ok(held) => judge_line(guard, &held, patient.daemon.is_some()),
+        line @ LineConfig::Gpio { .. } => match chips::look(line) {
+            Ok((place, facts)) => judge_line(guard, &place.text, &facts, patient.daemon.is_some()),
             Err(error) => Finding::failure("line", error.to_string(), error.remedy()),
         },
     });
@@ -71,9 +72,9 @@ fn link(status: Option<&Value>) -> Finding {
     }
 }
 
-fn judge_line(guard: &GuardConfig, held: &Held, daemon_runs: bool) -> Finding {
-    let Held { place, consumer } = held;
-    match consumer.as_deref() {
+fn judge_line(guard: &GuardConfig, place: &str, facts: &LineFacts, daemon_runs: bool) -> Finding {
+    let holder = facts.used.then(|| facts.holder());
+    match holder.as_deref() {
         Some(gpio::GUARD) if guard.lock == LockType::FailSafe => Finding::warning(
             "line",
             format!("{place} is held by the guard; the lock is fail-safe"),
@@ -111,8 +112,15 @@ mod tests {
     #[test]
     fn only_the_guard_may_hold_the_line() {
         let of = |lock, consumer: Option<&str>, daemon_runs| {
-            let held = Held { place: "STRIKE".into(), consumer: consumer.map(str::to_owned) };
-            judge_line(&guard(lock), &held, daemon_runs).level
+            let facts = LineFacts {
+                offset: 17,
+                name: "STRIKE".into(),
+                used: consumer.is_some(),
+                consumer: consumer.unwrap_or_default().into(),
+                output: true,
+                flags: Vec::new(),
+            };
+            judge_line(&guard(lock), "STRIKE", &facts, daemon_runs).level
         };
         assert_eq!(of("fail-secure", Some(gpio::GUARD), true), Level::Ok);
         assert_eq!(of("fail-safe", Some(gpio::GUARD), true), Level::Warning);

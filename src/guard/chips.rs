@@ -227,11 +227,18 @@ fn listed(items: impl Iterator<Item = String>) -> String {
     if more > 0 { format!("{text} and {more} more") } else { text }
 }
 
-/// What the kernel says of a line now.
+/// Looks at the line that `[line]` names without touching it.
 ///
 /// # Errors
-/// The chip is gone or may not be asked.
-pub fn line(place: &Place) -> Result<LineFacts, LineError> {
+/// As [`find`]; or the chip is gone or may not be asked.
+pub fn look(wanted: &LineConfig) -> Result<(Place, LineFacts), LineError> {
+    let place = find(wanted)?;
+    let facts = line(&place)?;
+    Ok((place, facts))
+}
+
+/// What the kernel says of a line now.
+fn line(place: &Place) -> Result<LineFacts, LineError> {
     Chip::from_path(&place.chip)
         .and_then(|chip| chip.line_info(place.offset))
         .map(line_facts)

@@ -52,25 +52,6 @@ pub fn request(line: &LineConfig, lock: LockType, consumer: &str) -> Result<Gpio
     }
 }
 
-/// A line that was looked at, not requested.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// The line's name, or its chip and offset.
-    pub place: String,
-    /// Who holds it; `None` when nobody does.
-    pub consumer: Option<String>,
-}
-
-/// Looks the line up without touching it.
-///
-/// # Errors
-/// Absent, ambiguous, or the chip may not be opened.
-pub fn look(line: &LineConfig) -> Result<Held, LineError> {
-    let place = chips::find(line)?;
-    let facts = chips::line(&place)?;
-    Ok(Held { place: place.text, consumer: facts.used.then(|| facts.holder()) })
-}
-
 /// Why a request was refused: busy with its holder's label, or the kernel's words.
 pub(super) fn refused(error: &gpiocdev::Error, place: Place) -> LineError {
     if is_busy(error) {

@@ -36,12 +36,11 @@ impl InputLine {
     /// # Errors
     /// It is absent, ambiguous, busy (with its holder), an output, or refused by the kernel.
     pub fn open(line: &LineConfig) -> Result<Self, LineError> {
-        let place = chips::find(line)?;
+        let (place, facts) = chips::look(line)?;
         let LineConfig::Gpio { active_low, bias, .. } = line else {
             // Not reached: a recording has no place.
             return Err(LineError::Gpio { line: place.text, text: "it is a recording".into() });
         };
-        let facts = chips::line(&place)?;
         if facts.used {
             return Err(LineError::Busy { line: place.text, holder: facts.holder() });
         }

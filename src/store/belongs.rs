@@ -5,22 +5,26 @@ use super::{AuditKey, Store, StoreError};
 
 const FACT: &str = "key_check";
 
-/// Compares the key with the database's own note of it. A database that has none yet is given one with `write`.
+/// Compares the key with the database's own note of it. A database in which nothing was done yet is given one with `write`.
 ///
 /// # Errors
-/// [`StoreError::WrongKey`], or the database.
+/// [`StoreError::WrongKey`], also when the note is gone; or the database.
 pub fn check_key(store: &Store, key: &AuditKey, write: bool) -> Result<(), StoreError> {
     let mine: String =
         mac(key.secret(), &[b"latchd key check 1"]).iter().map(|byte| format!("{byte:02x}")).collect();
-    let known = store.read(|tx| {
-        tx.one("SELECT value FROM facts WHERE name = ?1", [FACT], |row| row.get::<_, String>(0))
+    let (known, used) = store.read(|tx| {
+        let known =
+            tx.one("SELECT value FROM facts WHERE name = ?1", [FACT], |row| row.get::<_, String>(0))?;
+        // Whatever seals something also writes an event, in the same commit.
+        let used = tx.one("SELECT 1 FROM events LIMIT 1", [], |_| Ok(()))?.is_some();
+        Ok::<_, StoreError>((known, used))
     })?;
     match known {
         Some(known) if known == mine => Ok(()),
-        Some(_) => Err(StoreError::WrongKey),
-        None if write => store.write(|tx| {
+        None if !used && write => store.write(|tx| {
             tx.execute("INSERT INTO facts (name, value) VALUES (?1, ?2)", (FACT, mine)).map(drop)
         }),
-        None => Ok(()),
+        None if !used => Ok(()),
+        _ => Err(StoreError::WrongKey),
     }
 }

@@ -170,7 +170,7 @@ def _modules(root, version, names):
 def _initrd(root, kernel, version, out):
     with tempfile.TemporaryDirectory() as work:
         work = Path(work)
-        for name in ("bin", "modules", "dev", "proc", "sys", "root"):
+        for name in ("bin", "modules", "dev", "proc", "sys", "new"):
             (work / name).mkdir()
         shutil.copy(root / "bin/busybox", work / "bin/busybox")
         box = "/bin/busybox"
@@ -179,9 +179,9 @@ def _initrd(root, kernel, version, out):
             shutil.copy(module, work / "modules")
             lines.append(f"{box} insmod /modules/{module.name}")
         lines += [f"until [ -b /dev/vda ]; do {box} usleep 10000; done",
-                  f"{box} mount -t ext4 /dev/vda /root || exec {box} sh",
-                  f"{box} mount --move /dev /root/dev",
-                  f"exec {box} switch_root /root /sbin/init"]
+                  f"{box} mount -t ext4 /dev/vda /new || exec {box} sh",
+                  f"{box} mount --move /dev /new/dev",
+                  f"exec {box} switch_root /new /sbin/init"]
         init = work / "init"
         init.write_text("\n".join(lines) + "\n")
         init.chmod(0o755)

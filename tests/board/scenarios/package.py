@@ -30,11 +30,11 @@ def run(lab):
     kept = {lab.attempt(lab.person())[1].get("job") for _ in range(2)}
     with tempfile.TemporaryDirectory() as place:
         deb = newer(lab.deb, place)
-        board.push(deb, "/root/newer.deb")
-    board.push(lab.deb, "/root/latchd.deb")
+        board.push(deb, "/tmp/newer.deb")
+    board.push(lab.deb, "/tmp/latchd.deb")
     load = lab.claim(lab.person())
     load.wait(lambda line: '"picture"' in line, 60)
-    board.run("dpkg -i /root/newer.deb", seconds=300)
+    board.run("dpkg -i /tmp/newer.deb", seconds=300)
     load.end(120)
     wait_for("latchd after the upgrade", 120, lab.ready)
     now = board.run("dpkg-query -W -f '${Version}' latchd")
@@ -49,7 +49,7 @@ def run(lab):
     lab.check("removed: no edge", board.edges() == [], board.edges())
     lab.check("removed: the database is kept", board.run("ls /var/lib/latchd").strip() != "")
     lab.check("removed: the configuration is kept", board.ask("test -s /etc/latchd/latchd.toml")[0] == 0)
-    board.run("dpkg -i /root/latchd.deb", seconds=300)
+    board.run("dpkg -i /tmp/latchd.deb", seconds=300)
     board.run(f"systemctl enable --now {product.UNITS}")
     wait_for("latchd after the new installation", 120, lab.ready)
     lab.check("installed again: the queue is kept", kept <= set(lab.queue()), (kept, list(lab.queue())))
