@@ -54,26 +54,32 @@ pub struct FormatFacts {
 
 /// All nodes `/dev/videoN`, by number.
 pub fn list() -> Vec<NodeFacts> {
-    list_in(Path::new("/dev"))
+    list_in(Path::new("/dev"), true)
 }
 
-fn list_in(dev: &Path) -> Vec<NodeFacts> {
+/// The nodes by name alone: a burst that finds its camera so asks none of them for formats, and `/proc` for nothing.
+fn names() -> Vec<NodeFacts> {
+    list_in(Path::new("/dev"), false)
+}
+
+fn list_in(dev: &Path, whole: bool) -> Vec<NodeFacts> {
     let links = links_in(&dev.join("v4l"));
     node_paths(dev)
         .into_iter()
         .map(|path| {
             let links = links.iter().filter(|(_, node)| *node == path).map(|(link, _)| link.clone());
-            let about = ask(&path).map_err(|error| error.to_string());
-            NodeFacts { links: links.collect(), about, holders: holders_of(&path), path }
+            let about = ask(&path, whole).map_err(|error| error.to_string());
+            let holders = if whole { holders_of(&path) } else { Vec::new() };
+            NodeFacts { links: links.collect(), about, holders, path }
         })
         .collect()
 }
 
-fn ask(path: &Path) -> std::io::Result<About> {
+fn ask(path: &Path, whole: bool) -> std::io::Result<About> {
     let node = Node::open(path)?;
     let capabilities = node.capabilities()?;
     let captures = capabilities.can_capture();
-    let formats = if captures { node.offered() } else { Vec::new() };
+    let formats = if captures && whole { node.offered() } else { Vec::new() };
     let formats = formats
         .into_iter()
         .map(|code| FormatFacts {
@@ -136,7 +142,7 @@ pub fn controls(path: &Path) -> Result<Vec<ControlValue>, CameraError> {
 pub(super) fn find(config: &Camera) -> Result<PathBuf, CameraError> {
     match (config.card.as_deref(), config.bus.as_deref()) {
         (None, None) => Ok(config.device.clone()),
-        (card, bus) => choose(&list(), card, bus),
+        (card, bus) => choose(&names(), card, bus),
     }
 }
 
@@ -165,7 +171,7 @@ fn choose(nodes: &[NodeFacts], card: Option<&str>, bus: Option<&str>) -> Result<
 
 /// What there is, for an error text.
 pub(super) fn known() -> String {
-    named(list().iter())
+    named(names().iter())
 }
 
 /// PURE. Nodes on one line: those that capture and those that do not tell.
@@ -277,7 +283,7 @@ mod tests {
         let link = root.join("v4l/by-id/usb-Cam-video-index0");
         std::os::unix::fs::symlink("../../video10", &link).unwrap();
         std::os::unix::fs::symlink("../../video77", root.join("v4l/by-id/gone")).unwrap();
-        let nodes = list_in(&root);
+        let nodes = list_in(&root, true);
         let paths: Vec<_> = nodes.iter().map(|node| node.path.clone()).collect();
         assert_eq!(paths, [root.join("video2"), root.join("video10")]);
         assert!(nodes[0].links.is_empty() && nodes[1].links == [link]);
