@@ -195,11 +195,11 @@ fn an_intent_is_done_once_or_interrupted_and_never_resumed() {
     assert!(matches!(done(1), Err(AuditError::NoIntent(_))));
     assert!(matches!(intent(1), Err(AuditError::SecondIntent(_))), "one attempt, one pulse");
     let open_seq = intent(2).unwrap();
-    let found = write(&store, |tx| audit::interrupt_open(tx, &key())).unwrap();
+    let found = write(&store, |tx| audit::interrupt_open(tx, &key(), &BTreeMap::new())).unwrap();
     assert_eq!(found.iter().map(|open| (open.seq, open.attempt.0[0])).collect::<Vec<_>>(), [(open_seq, 2)]);
     assert!(store.read(audit::open_intents).unwrap().is_empty());
     assert!(matches!(done(2), Err(AuditError::NoIntent(_))), "never resumed");
-    assert!(write(&store, |tx| audit::interrupt_open(tx, &key())).unwrap().is_empty());
+    assert!(write(&store, |tx| audit::interrupt_open(tx, &key(), &BTreeMap::new())).unwrap().is_empty());
     let kinds: Vec<_> =
         store.read(|tx| audit::list(tx, 0, 10)).unwrap().into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, ["unlock_intent", "unlock_done", "unlock_intent", "unlock_interrupted"]);

@@ -168,3 +168,24 @@ fn a_denial_that_comes_late_counts_too() {
     assert_eq!(site.authenticate("denied").word("outcome"), "locked_out");
     assert_eq!(site.authenticate("approved").word("outcome"), "granted", "the reader is not blamed for it");
 }
+
+/// door-rules 4: nobody who reads the audit later may take a commissioning for a person's approval.
+#[test]
+fn while_commissioning_every_row_of_an_attempt_says_so() {
+    let config = [("[door]", "[door]\nsandbox_unlock = \"commissioning\"")];
+    let mut site = Site::open(&Options { config: &config, ..Options::default() });
+    let answer = site.authenticate("approved");
+    assert_eq!(answer.word("outcome"), "granted", "{answer:?}");
+    site.wait("the door to be open no more", |site| site.has_event("unlock_done"));
+    assert_eq!(site.authenticate("approved").word("outcome"), "granted");
+    site.kill_daemon();
+    site.start_daemon();
+    let events = site.events();
+    let of_attempts: Vec<_> = events.iter().filter(|event| !event["attempt"].is_null()).collect();
+    for kind in ["unlock_intent", "granted", "unlock_done", "unlock_interrupted"] {
+        assert!(of_attempts.iter().any(|event| event["event"] == kind), "{kind}: {events:?}");
+    }
+    for event in of_attempts {
+        assert_eq!(event["fields"]["sandbox_unlock"], "commissioning", "{event}");
+    }
+}

@@ -181,6 +181,7 @@ def edge():
     for _ in range(ROUNDS):
         out = subprocess.run([latchd, "bench", "edge", "--json"], check=True, capture_output=True, text=True)
         figures = json.loads(out.stdout)
+        del figures["kind"]
         for name, values in figures.items():
             rows.setdefault(f"{name}, median ms", []).append(values["median_us"] / 1e3)
             rows.setdefault(f"{name}, p99 ms", []).append(values["p99_us"] / 1e3)

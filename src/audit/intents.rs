@@ -76,12 +76,17 @@ pub fn open_intents(tx: &Transaction<'_>) -> Result<Vec<OpenIntent>, AuditError>
     )?)
 }
 
-/// At start: each open intent becomes `unlock_interrupted`. None is ever resumed.
-pub fn interrupt_open(tx: &Transaction<'_>, key: &AuditKey) -> Result<Vec<OpenIntent>, AuditError> {
+/// At start: each open intent becomes `unlock_interrupted`, with the `common` fields. None is ever resumed.
+pub fn interrupt_open(
+    tx: &Transaction<'_>,
+    key: &AuditKey,
+    common: &BTreeMap<&'static str, String>,
+) -> Result<Vec<OpenIntent>, AuditError> {
     let open = open_intents(tx)?;
     for intent in &open {
         let OpenIntent { seq, door, attempt, job, subject } = intent;
-        let fields = BTreeMap::from([("intent", seq.to_string())]);
+        let mut fields = common.clone();
+        fields.insert("intent", seq.to_string());
         let unlock = Unlock { door, attempt: *attempt, job: *job, subject: *subject, fields };
         close(tx, *attempt)?;
         record(tx, key, &unlock, INTERRUPTED)?;

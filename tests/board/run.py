@@ -43,10 +43,6 @@ def arguments():
     return chosen
 
 
-def modules(names):
-    return [importlib.import_module(f"scenarios.{name}") for name in SCENARIOS if not names or name in names]
-
-
 def run_one(lab, module):
     """One scenario with its own end: a board that misbehaves fails it and leaves the others alone."""
     lab.scenario = module.NAME
@@ -76,7 +72,7 @@ def table(rows):
 def main():
     chosen = arguments()
     started = time.monotonic()
-    wanted = modules(chosen.scenarios)
+    wanted = [name for name in SCENARIOS if not chosen.scenarios or name in chosen.scenarios]
     CACHE.mkdir(parents=True, exist_ok=True)
     with (CACHE / "lock").open("w") as lock:
         try:
@@ -109,8 +105,8 @@ def run(chosen, wanted, image, started):
         lab = Lab(board, service, golden, played, chosen.deb, chosen.full, key)
         say(f"ready after {time.monotonic() - started:.0f} s; seed {lab.seed}; load of this machine "
             f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
-        for module in wanted:
-            rows.append(run_one(lab, module))
+        for name in wanted:
+            rows.append(run_one(lab, importlib.import_module(f"scenarios.{name}")))
     finally:
         if board.running():
             board.cut()

@@ -23,6 +23,17 @@ use std::collections::BTreeMap;
 
 type Fields = Vec<(&'static str, String)>;
 
+/// door-rules 4: every row of a door that a sandbox may open says so.
+fn marked(
+    shared: &Shared,
+    fields: impl IntoIterator<Item = (&'static str, String)>,
+) -> BTreeMap<&'static str, String> {
+    let commissioning =
+        shared.config.door.sandbox_unlock == crate::config::model::SandboxUnlock::Commissioning;
+    let mark = commissioning.then(|| ("sandbox_unlock", "commissioning".to_owned()));
+    fields.into_iter().chain(mark).collect()
+}
+
 /// Appends one event within a transaction.
 pub fn event(
     tx: &Transaction<'_>,
@@ -33,11 +44,7 @@ pub fn event(
     kind: &'static str,
     fields: impl IntoIterator<Item = (&'static str, String)>,
 ) -> Result<(), AgentError> {
-    let mut fields: BTreeMap<_, _> = fields.into_iter().collect();
-    if shared.config.door.sandbox_unlock == crate::config::model::SandboxUnlock::Commissioning {
-        // door-rules 4: every row of a door that a sandbox may open says so.
-        fields.insert("sandbox_unlock", "commissioning".into());
-    }
+    let fields = marked(shared, fields);
     let event = Event { kind, door: &shared.config.door.name, attempt, job, subject, fields };
     audit::append(tx, &shared.keys.audit, &event)?;
     Ok(())
@@ -77,7 +84,7 @@ pub fn append(
 ) {
     let result = shared.store.write(|tx| match (kind, attempt) {
         ("unlock_done", Some(attempt)) => {
-            let fields = fields.into_iter().collect();
+            let fields = marked(shared, fields);
             let unlock = Unlock { door: &shared.config.door.name, attempt, job, subject: None, fields };
             audit::unlock_done(tx, &shared.keys.audit, &unlock)?;
             Ok(())

@@ -1,7 +1,7 @@
 //! The first rows of a run: what was found, what applies, what was interrupted.
 
 use super::jobs::queue_api;
-use super::{Fields, event};
+use super::{Fields, event, marked};
 use crate::agent::error::AgentError;
 use crate::agent::lockout_rule;
 use crate::agent::shared::{DatabaseAlarm, Shared};
@@ -22,7 +22,7 @@ pub fn recover(shared: &Shared) -> Result<(), AgentError> {
         for job in queue::resolve_unknown(tx, &shared.config.queue)? {
             event(tx, shared, None, Some(job), None, "job_resubmitted", [])?;
         }
-        let open = audit::interrupt_open(tx, &shared.keys.audit)?;
+        let open = audit::interrupt_open(tx, &shared.keys.audit, &marked(shared, []))?;
         Ok::<_, AgentError>((open.len(), unknown.unknown.len()))
     })?;
     if open > 0 {

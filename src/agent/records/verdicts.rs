@@ -1,6 +1,6 @@
 //! What the service's word leads to, in one commit each.
 
-use super::{event, notes};
+use super::{event, marked, notes};
 use crate::access::{AttemptId, Decision, JobId, Report};
 use crate::agent::error::AgentError;
 use crate::agent::lockout_rule;
@@ -10,7 +10,6 @@ use crate::audit::{self, Unlock};
 use crate::people::{self, Subject};
 use crate::queue::{self, Decided, HeldReason, Move};
 use crate::store::{Pseudonym, Transaction};
-use std::collections::BTreeMap;
 
 fn verdict_move(decision: Decision, report: &Report) -> Move {
     match decision {
@@ -51,7 +50,7 @@ pub fn verdict(
                 attempt,
                 job: Some(job),
                 subject,
-                fields: BTreeMap::new(),
+                fields: marked(shared, []),
             };
             audit::unlock_intent(tx, &shared.keys.audit, &unlock)?;
         }

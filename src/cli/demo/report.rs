@@ -60,7 +60,8 @@ impl Printer {
     /// A scene begins.
     pub fn begin(&self, number: usize, title: &str) {
         if self.format == Format::Human {
-            output::line(&format!("\n{TITLE}{number}. {title}{TITLE:#}"));
+            let gap = if number == 1 { "" } else { "\n" };
+            output::line(&format!("{gap}{TITLE}{number}. {title}{TITLE:#}"));
         }
     }
 
