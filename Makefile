@@ -45,8 +45,10 @@ install: ## Install built binaries, units, manual pages and annotated files belo
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/sysusers.d systemd/sysusers.d/latchd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d systemd/tmpfiles.d/latchd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d systemd/udev/99-latchd.rules
-	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md \
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md docs/*.svg \
 		$(filter-out config/demo.toml,$(wildcard config/*.toml))
+	install -D -t $(DESTDIR)$(PREFIX)/share/latchd/plain-init packaging/plain-init/prepare
+	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/latchd/plain-init packaging/plain-init/inittab
 	install -d $(DESTDIR)$(PREFIX)/share/man/man1 $(DESTDIR)$(PREFIX)/share/bash-completion/completions \
 		$(DESTDIR)$(PREFIX)/share/zsh/vendor-completions $(DESTDIR)$(PREFIX)/share/fish/vendor_completions.d
 	umask 022 && $(RELEASE)/latchd man $(DESTDIR)$(PREFIX)/share/man/man1

@@ -57,6 +57,8 @@ pack() {
     install -D -m 644 -t "$tree/usr/lib/sysusers.d" systemd/sysusers.d/latchd.conf
     install -D -m 644 -t "$tree/usr/lib/tmpfiles.d" systemd/tmpfiles.d/latchd.conf
     install -D -m 644 -t "$tree/lib/udev/rules.d" systemd/udev/99-latchd.rules
+    install -D -m 755 -t "$tree/usr/share/latchd/plain-init" packaging/plain-init/prepare
+    install -D -m 644 -t "$tree/usr/share/latchd/plain-init" packaging/plain-init/inittab
     # guard.toml becomes root:latchd-guard 0640 when tmpfiles.d is applied: that group is not there before.
     install -D -m 644 -t "$tree/etc/latchd" config/latchd.toml config/guard.toml
 
@@ -69,7 +71,7 @@ pack() {
     "${emulate[@]}" "$built/latchd" completions zsh >"$tree/usr/share/zsh/vendor-completions/_latchd"
     "${emulate[@]}" "$built/latchd" completions fish >"$tree/usr/share/fish/vendor_completions.d/latchd.fish"
 
-    install -D -m 644 -t "$doc" docs/*.md
+    install -D -m 644 -t "$doc" docs/*.md docs/*.svg
     install -D -m 644 packaging/debian/copyright "$doc/copyright"
     install -D -m 644 CHANGELOG.md "$doc/changelog"
     cat >"$doc/changelog.Debian" <<END

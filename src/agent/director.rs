@@ -1,6 +1,7 @@
 //! The director drives the attempt machine: it turns what the threads tell into events, obeys the commands in
 //! order and decides nothing. It owns the only handle that can send a grant.
 
+use super::Ended;
 use super::camera::BurstOrder;
 use super::lock::LockView;
 use super::message::{ClaimOrder, Message, Submitted};
@@ -50,6 +51,8 @@ pub struct Director {
     incoming: Option<Story>,
     /// The attempt whose pulse is under way: its intent is open until the line is locked again (door-rules 9).
     pulsing: Option<(AttemptId, BootTime)>,
+    /// A changed configuration waits for the end of what is under way.
+    reload: bool,
 }
 
 /// What the director hears. The guard has a channel of its own: a flood of claims must not hold its reports back.
@@ -67,11 +70,21 @@ impl Director {
     /// A director at rest.
     pub fn new(shared: Arc<Shared>, machine: Machine, hands: Hands, lock: Arc<Mutex<LockView>>) -> Self {
         let mark = shared.watchdog.register("director", LIMIT);
-        Self { shared, machine, hands, mark, lock, current: None, incoming: None, pulsing: None }
+        Self {
+            shared,
+            machine,
+            hands,
+            mark,
+            lock,
+            current: None,
+            incoming: None,
+            pulsing: None,
+            reload: false,
+        }
     }
 
-    /// Runs until [`Message::Stop`].
-    pub fn run(&mut self, ears: &Ears) {
+    /// Runs until [`Message::Stop`], or with [`Message::Reload`] until nobody is at the door.
+    pub fn run(&mut self, ears: &Ears) -> Ended {
         loop {
             let due = self.machine.deadline();
             let now = self.now();
@@ -91,8 +104,12 @@ impl Director {
                 self.feed(Event::Tick);
             }
             self.mark.resting();
+            if self.reload && self.machine.attempt().is_none() && self.pulsing.is_none() {
+                return Ended::Reload;
+            }
         }
         self.stop(ears);
+        Ended::Stopped
     }
 
     /// Whatever is under way ends without an open door, and its intent is not left open.
@@ -124,6 +141,7 @@ impl Director {
             Message::Captured(attempt, result) => self.captured(attempt, *result),
             Message::Guard(report) => self.guard(report),
             Message::Submitted(attempt, job, result) => self.submitted(attempt, job, result),
+            Message::Reload => self.reload = true,
             Message::Tick | Message::Stop => {}
         }
     }

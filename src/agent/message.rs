@@ -26,6 +26,8 @@ pub enum Message {
     Tick,
     /// End the daemon cleanly.
     Stop,
+    /// The configuration changed and holds: end once nobody is at the door, to begin again with it.
+    Reload,
 }
 
 /// A claim and where its story is told.

@@ -11,7 +11,7 @@
 //! | housekeeping | network changes, retention, the audit's head | 60 s |
 //! | control-read, control-operator | the two sockets; a thread a connection | - |
 //! | watchdog | pings systemd while no other thread is stuck | - |
-//! | signals, log | SIGTERM; log lines | - |
+//! | signals, log | SIGTERM, SIGHUP; log lines | - |
 
 pub mod alone;
 pub mod bulk;
@@ -93,11 +93,23 @@ fn thread(name: &str, body: impl FnOnce() + Send + 'static) -> Result<(), AgentE
     std::thread::Builder::new().name(name.into()).spawn(body).map(drop).map_err(AgentError::Thread)
 }
 
-/// Runs the daemon until SIGTERM or SIGINT.
+/// Why a daemon ended.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Ended {
+    /// It was told to.
+    Stopped,
+    /// Its files changed and hold: it is to begin again with them.
+    Reload,
+}
+
+/// Whether the files hold that a daemon would begin again with: what is wrong, and its remedy.
+pub type Check = Box<dyn Fn() -> Result<(), String> + Send>;
+
+/// Runs the daemon until SIGTERM or SIGINT, or until a SIGHUP finds files that hold by `check`.
 ///
 /// # Errors
 /// Something of the start failed; nothing runs then.
-pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
+pub fn run(config: &Config, guard: &GuardConfig, check: Check) -> Result<Ended, AgentError> {
     // A core file would hold keys and faces (queue promise 10).
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -148,7 +160,7 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     let handler = Arc::clone(&control);
     thread("control-read", move || server::serve(&readers, false, &handler))?;
     thread("control-operator", move || server::serve(&operators, true, &control))?;
-    signals(messages)?;
+    signals(messages, check)?;
 
     if let Some(limit) = sd_notify::watchdog_enabled() {
         let all = Arc::clone(&shared);
@@ -158,9 +170,15 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
     let mut director = Director::new(Arc::clone(&shared), Machine::new(rules(config)), hands, lock);
     notify(&[NotifyState::Ready, NotifyState::Status("at the door")]);
     log::info!(door = config.door.name.as_str(); "ready");
-    director.run(&Ears { guard: guard_inbox, messages: inbox });
+    let ended = director.run(&Ears { guard: guard_inbox, messages: inbox });
 
-    notify(&[NotifyState::Stopping]);
+    match ended {
+        Ended::Stopped => notify(&[NotifyState::Stopping]),
+        Ended::Reload => match NotifyState::monotonic_usec_now() {
+            Ok(now) => notify(&[NotifyState::Reloading, now]),
+            Err(error) => log::debug!("systemd was not told: {error}"),
+        },
+    }
     farewell(&shared);
     records::append(&shared, None, None, "stopped", vec![]);
     housekeeping::write_head(&shared, None);
@@ -173,7 +191,7 @@ pub fn run(config: &Config, guard: &GuardConfig) -> Result<(), AgentError> {
         let _ = std::fs::remove_file(path);
     }
     log::logger().flush();
-    Ok(())
+    Ok(ended)
 }
 
 /// No new work, and some time for submissions under way: one that is cut off is an unknown outcome.
@@ -214,12 +232,20 @@ fn start_records(shared: &Shared, opening: &Opening) -> Result<(), AgentError> {
     }
 }
 
-fn signals(director: crossbeam_channel::Sender<Message>) -> Result<(), AgentError> {
-    use signal_hook::consts::{SIGINT, SIGTERM};
-    let mut signals = signal_hook::iterator::Signals::new([SIGTERM, SIGINT]).map_err(AgentError::Thread)?;
+fn signals(director: crossbeam_channel::Sender<Message>, check: Check) -> Result<(), AgentError> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let caught = [SIGTERM, SIGINT, SIGHUP];
+    let mut signals = signal_hook::iterator::Signals::new(caught).map_err(AgentError::Thread)?;
     thread("signals", move || {
-        for _ in &mut signals {
-            let _ = director.send(Message::Stop);
+        for signal in &mut signals {
+            let message = if signal == SIGHUP { Message::Reload } else { Message::Stop };
+            if signal == SIGHUP
+                && let Err(text) = check()
+            {
+                log::error!("the changed configuration is not taken, the old one stays: {text}");
+                continue;
+            }
+            let _ = director.send(message);
         }
     })
 }

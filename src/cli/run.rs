@@ -1,17 +1,19 @@
 //! `latchd run`: the daemon.
 
 use super::session::Session;
-use super::{ConfigFile, output};
+use super::{ConfigFile, Failure, output};
 use crate::config::model::LogLevel;
 use crate::{agent, logging};
 use log::LevelFilter;
+use std::os::unix::process::CommandExt;
 use std::process::ExitCode;
 
 /// The daemon.
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Example:\n  latchd run --config /etc/latchd/latchd.toml\n\nRuns in the foreground until SIGTERM \
-or Ctrl-C. Under systemd it says when it is ready and logs to the journal."
+or Ctrl-C. SIGHUP makes it read its files again once nobody is at the door; if they do not hold, it goes on with the old \
+ones and says why. Under systemd it says when it is ready and logs to the journal."
 )]
 pub struct RunArgs {
     #[command(flatten)]
@@ -39,6 +41,28 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         LogLevel::Debug => LevelFilter::Debug,
     });
     say_where_a_panic_was();
-    agent::run(&session.config, &guard).map_err(|error| session.failure(&error))?;
-    Ok(ExitCode::SUCCESS)
+    let file = args.config.config.clone();
+    let check = Box::new(move || match Session::open(&file).and_then(|session| session.check()) {
+        Ok(_) => Ok(()),
+        Err(failure) => Err(failure.to_string()),
+    });
+    match agent::run(&session.config, &guard, check).map_err(|error| session.failure(&error))? {
+        agent::Ended::Stopped => Ok(ExitCode::SUCCESS),
+        agent::Ended::Reload => Err(begin_again().into()),
+    }
+}
+
+/// The same program in this process's place: nothing of the old configuration is left, as after a restart, and whoever
+/// supervises this process goes on. Comes back only with the reason why not; then whoever started it starts it again.
+fn begin_again() -> Failure {
+    let program = std::env::current_exe();
+    let why = match program {
+        Ok(program) => std::process::Command::new(program).args(std::env::args_os().skip(1)).exec(),
+        Err(error) => error,
+    };
+    Failure {
+        cause: format!("begin again with the changed configuration: {why}"),
+        remedy: "start it again".into(),
+        exit: 1,
+    }
 }

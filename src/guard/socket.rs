@@ -106,8 +106,8 @@ impl AsFd for Connection {
     }
 }
 
-/// Makes the listening socket at `path`, mode 0600, for a peer of uid `peer`. A socket that a dead guard left behind is
-/// replaced.
+/// Makes the listening socket at `path` for a peer of uid `peer`: mode 0600 and the peer's, or where the guard may not give it
+/// away, 0660 for a group they share. A socket that a dead guard left behind is replaced.
 ///
 /// # Errors
 /// Another guard listens there, or the directory is not writable.
@@ -146,7 +146,14 @@ pub fn listen(path: &Path, peer: u32) -> Result<OwnedFd, GuardError> {
     bound.map_err(|errno| failed(errno.into()))?;
     std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o600)).map_err(failed)?;
     if peer != rustix::process::geteuid().as_raw() {
-        std::os::unix::fs::chown(path, Some(peer), None).map_err(failed)?;
+        match std::os::unix::fs::chown(path, Some(peer), None) {
+            // Only root gives a file away. A guard that is not lets its group in; who speaks is asked of the kernel.
+            Err(error) if error.kind() == io::ErrorKind::PermissionDenied => {
+                std::fs::set_permissions(path, std::os::unix::fs::PermissionsExt::from_mode(0o660))
+                    .map_err(failed)?;
+            }
+            given => given.map_err(failed)?,
+        }
     }
     net::listen(&fd, 8).map_err(|errno| failed(errno.into()))?;
     Ok(fd)

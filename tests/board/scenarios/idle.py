@@ -2,6 +2,8 @@
 
 import json
 
+from board import wait_for
+
 NAME = "idle"
 WAKES_A_SECOND = 3
 
@@ -9,9 +11,12 @@ WAKES_A_SECOND = 3
 def run(lab):
     lab.fresh()
     board, seconds = lab.board, lab.count("idle seconds")
-    # One attempt first: what it leaves behind (a warm connection, a checkpoint) is part of being idle.
+    # One attempt first: what it leaves behind (a warm connection) is part of being idle. Within a minute its erased
+    # pictures leave the disk with the database's log; from then on nothing is written.
     lab.attempt(lab.person())
     board.wait_for_edges(2)
+    wait_for("the database's log to be emptied", 90,
+             lambda: board.run("stat -c %s /var/lib/latchd/latchd.db-wal").strip() == "0")
     board.run("systemctl stop board-camera.service; sync; touch /run/idle-since")
     told = [json.loads(line) for line in board.run(f"board-hand rest {seconds}", seconds=seconds + 120).splitlines()]
     touched = board.run("find / -xdev -type f -newer /run/idle-since -not -path '/var/log/journal/*'").split()

@@ -1,4 +1,4 @@
-"""The board starts in 1970, as one without a clock battery: the job is held, and submitted once the clock is set."""
+"""The board's clock stands in 1970 when latchd starts: the job is held, and submitted once the clock is set."""
 
 import time
 
@@ -10,8 +10,12 @@ NAME = "wrong_clock"
 def run(lab):
     lab.power_on(clock="1970-01-01T00:00:00")
     board = lab.board
+    # systemd moves a clock that is behind its own release to that; other inits do not.
+    lab.note(f"this board's systemd starts without a clock in {board.run('date +%Y-%m').strip()}; set to 1970 by hand")
+    board.run("systemctl stop latchd.service; date -u -s @1000 >/dev/null; systemctl start latchd.service")
+    wait_for("latchd in 1970", 60, lab.ready)
     year = int(board.run("date +%Y"))
-    lab.check("the board's clock is wrong", year < 2026, year)
+    lab.check("the board's clock is wrong", year == 1970, year)
     user = lab.person()
     status, last = lab.attempt(user)
     lab.check("told: held", status in (4, 5) and last.get("outcome") in ("held", "offline"), (status, last))

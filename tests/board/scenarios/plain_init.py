@@ -1,0 +1,35 @@
+"""Without systemd: busybox init starts both processes from the example that the package brings (docs/without-systemd.md)."""
+
+from board import wait_for
+
+NAME = "plain_init"
+
+
+def run(lab):
+    lab.fresh()
+    board = lab.board
+    board.run("systemctl stop latchd.service latchd-guard.service latchd-guard.socket && "
+              "chown latchd: /etc/latchd/smile-api-key && rm -rf /run/latchd /run/latchd-guard && "
+              "cp /usr/share/latchd/plain-init/inittab /etc/inittab && "
+              "systemd-run --quiet --unit=plain-init --property=KillMode=control-group "
+              "unshare --pid --fork --mount-proc busybox init")
+    wait_for("both processes", 60, lab.ready)
+    owners = board.run("ps -o user=,args= -C latchd-guard,latchd").splitlines()
+    lab.check("neither is root", owners and not any(line.startswith("root") for line in owners), owners)
+    status, last = lab.attempt(lab.person())
+    lab.check("granted", status == 0 and last.get("outcome") == "granted", (status, last))
+    board.wait_for_edges(2)
+    talk = lab.claim(lab.person())
+    board.wait_for_edges(3)
+    board.run("pkill -KILL -f -- --under-warden")
+    edges = board.wait_for_edges(4)
+    length = edges[3][0] - edges[2][0]
+    lab.check("the guard killed in mid-pulse: locked before the pulse's end", length < 1.3, f"{length:.3f} s")
+    talk.end()
+    wait_for("both processes again", 60, lab.ready)
+    board.run("pkill -KILL -f 'latchd-guard .*--socket'; pkill -KILL -x latchd")
+    wait_for("init's restart of both", 60, lab.ready)
+    status, last = lab.attempt(lab.person())
+    lab.check("granted after init started both again", status == 0 and last.get("outcome") == "granted", (status, last))
+    board.wait_for_edges(6)
+    lab.check("three pulses and no other edge", len(board.edges()) == 6, board.edges())
