@@ -136,7 +136,10 @@ fn every_state_is_read_back_as_it_was_written() {
         (&[Move::Send, accept(), Move::Decide(rejected.clone())], State::Decided(rejected.clone())),
         (&[Move::Send, accept(), Move::Hold(HeldReason::Attention)], State::Held(HeldReason::Attention)),
         (&[Move::Send, Move::LoseAnswer], State::UnknownOutcome),
-        (&[Move::DeadLetter { reason: "no".into() }], State::DeadLetter { reason: "no".into() }),
+        (
+            &[Move::DeadLetter { reason: "2203".into(), answer: Some("no".into()) }],
+            State::DeadLetter { reason: "2203".into(), answer: Some("no".into()) },
+        ),
         (&[Move::Expire], State::Expired),
         (&[Move::Drop { by: "uid 5".into() }], State::Dropped { by: "uid 5".into() }),
     ];
@@ -186,7 +189,7 @@ fn oldest_first_and_a_pause_lasts_over_a_restart_but_not_over_a_reboot() {
     let (one, two) = (desk.add(1, Api::V3, Born::New), desk.add(2, Api::V3, Born::New));
     assert_eq!(desk.due(), Some(one));
     desk.go(one, Move::Send).unwrap();
-    let answer = Answer::RefusedForCertain { retry_after: Some(Duration::from_secs(600)) };
+    let answer = Answer::RefusedForCertain { retry_after: Some(Duration::from_secs(600)), answered: true };
     let course = after_failure(&answer, &desk.info(one).facts(), &Queue::default(), 3);
     desk.write(|tx| queue::apply(tx, one, &course)).unwrap();
     assert_eq!((desk.info(one).state, desk.info(one).tries), (State::New, 1));
@@ -370,7 +373,7 @@ fn retention_counts_time_on_over_reboots_without_a_clock() {
 fn an_operator_retries_exports_and_drops() {
     let desk = desk();
     let job = desk.add(1, Api::V3, Born::New);
-    desk.go(job, Move::DeadLetter { reason: "rejected".into() }).unwrap();
+    desk.go(job, Move::DeadLetter { reason: "rejected".into(), answer: None }).unwrap();
     let export = desk.store.read(|tx| queue::export(tx, &desk.key, job)).unwrap();
     let json: serde_json::Value = serde_json::from_str(&export.json).unwrap();
     assert_eq!(
@@ -436,41 +439,6 @@ fn the_hot_questions_are_answered_from_an_index() {
             .unwrap();
         assert!(plan.iter().all(|step| step.contains("INDEX jobs_")), "{sql}: {plan:?}");
     }
-}
-
-#[test]
-fn a_network_that_comes_back_ends_the_waiting_but_not_what_the_service_asked_for() {
-    let desk = desk();
-    let config = Queue::default();
-    let fail = |number: u8, retry_after: Option<Duration>| {
-        let id = desk.add(number, Api::V3, Born::Sending);
-        let facts = desk.info(id).facts();
-        let course = after_failure(&Answer::RefusedForCertain { retry_after }, &facts, &config, 7);
-        desk.write(|tx| queue::apply(tx, id, &course)).unwrap();
-        id
-    };
-    let waiting = fail(1, None);
-    fail(2, Some(Duration::from_secs(600)));
-    assert_eq!(desk.due(), None);
-    assert_eq!(desk.write(queue::hurry).unwrap(), 1);
-    assert_eq!(desk.due(), Some(waiting));
-    assert_eq!(desk.write(queue::hurry).unwrap(), 0, "nothing left to hurry");
-}
-
-#[test]
-fn another_protocol_takes_over_what_was_never_sent_and_gives_up_the_rest() {
-    let desk = desk();
-    let fresh = desk.add(1, Api::V1, Born::New);
-    let taken = desk.add(2, Api::V1, Born::Sending);
-    desk.go(taken, accept()).unwrap();
-    let lost = desk.add(3, Api::V1, Born::Sending);
-    desk.go(lost, Move::LoseAnswer).unwrap();
-    assert_eq!(desk.write(|tx| queue::adopt(tx, Api::V3)).unwrap(), [taken, lost]);
-    assert_eq!(desk.info(fresh).api, Api::V3);
-    assert_eq!(desk.info(fresh).state, State::New);
-    assert_eq!(desk.info(taken).state.name(), StateName::DeadLetter);
-    assert_eq!(desk.info(lost).state.name(), StateName::DeadLetter);
-    assert!(desk.write(|tx| queue::adopt(tx, Api::V3)).unwrap().is_empty());
 }
 
 #[test]

@@ -93,7 +93,7 @@ fn next(tx: &Transaction<'_>) -> Result<Work, QueueError> {
 fn step(shared: &Shared) -> Result<Next, AgentError> {
     catch_up(shared)?;
     match shared.store.read(next)? {
-        Work::Submit(job) => send(shared, job, Repeat::AsFirst)?,
+        Work::Submit(job) => send(shared, job)?,
         Work::Poll(job) => poll(shared, job)?,
         Work::LookUp(job) => look_up(shared, job)?,
         Work::Nothing(due) => {
@@ -122,10 +122,10 @@ fn catch_up(shared: &Shared) -> Result<(), AgentError> {
     Ok(())
 }
 
-fn send(shared: &Shared, job: JobId, repeat: Repeat) -> Result<(), AgentError> {
-    shared.store.write(|tx| queue::transition(tx, job, &Move::Send))?;
+fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)))?;
     let sent = match Outgoing::load(shared, job) {
-        Ok(outgoing) => outgoing.submit_as(shared, repeat),
+        Ok(outgoing) => outgoing.submit(shared),
         Err(error) => Err(error.into_failure()),
     };
     match sent {
@@ -185,9 +185,10 @@ fn look_up(shared: &Shared, job: JobId) -> Result<(), AgentError> {
             records::drained_verdict(shared, job, &report)
         }
         Ok(LookUp::Processing) => records::accepted(shared, job, &handle.remote_job),
+        // From here on it is a job that waits like the others, for its turn and for the end of a pause.
         Ok(LookUp::NotReceived(repeat)) => {
-            shared.store.write(|tx| queue::transition(tx, job, &Move::ProvedUntaken))?;
-            send(shared, job, repeat)
+            let reserved = repeat == Repeat::ArchiveMissing;
+            Ok(shared.store.write(|tx| queue::transition(tx, job, &Move::ProvedUntaken { reserved }))?)
         }
         Err(failure) => {
             log::debug!(job:% = job, failure = failure.kind.name(); "no look-up: {failure}");

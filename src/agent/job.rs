@@ -9,6 +9,7 @@ use crate::queue::{self, Job, QueueError};
 use crate::smileid::{
     Consent, Details, Enrolment, Failure, FailureKind, Handle, Images, Reject, Repeat, Submission,
 };
+use crate::store::StoreError;
 
 /// A job with its pictures, ready to be sent.
 pub struct Outgoing {
@@ -29,21 +30,35 @@ pub enum Unsendable {
 }
 
 impl Unsendable {
-    /// As a failed submission: nothing was sent. What a busy or failing disk refused is tried again; a job whose
-    /// pictures or details are not readable will never be taken.
+    /// As a failed submission: nothing was sent. Only a job whose own pictures or details are not readable will never be
+    /// taken; whatever else the disk or the database refused is tried again.
     pub fn into_failure(self) -> Failure {
-        let passing = matches!(
-            &self,
-            Self::Agent(AgentError::Queue(QueueError::Store(error))) if error.is_retryable()
-        );
+        let hopeless = match &self {
+            Self::Details => true,
+            Self::Agent(AgentError::Queue(QueueError::Store(error))) => {
+                matches!(error, StoreError::Unsealable { .. } | StoreError::Row { .. })
+            }
+            Self::Agent(AgentError::Queue(error)) => {
+                matches!(error, QueueError::ImagesErased(_) | QueueError::Unknown(_))
+            }
+            Self::Agent(_) => false,
+        };
         let kind =
-            if passing { FailureKind::RefusedForCertain } else { FailureKind::RejectedJob(Reject::Invalid) };
+            if hopeless { FailureKind::RejectedJob(Reject::Invalid) } else { FailureKind::RefusedForCertain };
         not_sent(kind, &self.to_string())
     }
 }
 
 fn not_sent(kind: FailureKind, text: &str) -> Failure {
-    Failure { kind, text: text.to_owned(), http: None, code: None, retry_after: None, server_date: None }
+    Failure {
+        kind,
+        text: text.to_owned(),
+        told: None,
+        http: None,
+        code: None,
+        retry_after: None,
+        server_date: None,
+    }
 }
 
 impl Outgoing {
@@ -55,13 +70,8 @@ impl Outgoing {
         Ok(Self { job, details, consent })
     }
 
-    /// Sends it as a first submission.
-    pub fn submit(&self, shared: &Shared) -> Result<Handle, Failure> {
-        self.submit_as(shared, Repeat::AsFirst)
-    }
-
     /// Sends it.
-    pub fn submit_as(&self, shared: &Shared, repeat: Repeat) -> Result<Handle, Failure> {
+    pub fn submit(&self, shared: &Shared) -> Result<Handle, Failure> {
         if shared.clock.wall() == Wall::Unknown {
             // Certificates and signatures are judged by the time (queue promise 7).
             return Err(not_sent(FailureKind::ClockUnknown, "the time is not known"));
@@ -79,8 +89,31 @@ impl Outgoing {
             geo: shared.config.smile.geo,
             id_info: None,
             enrolment: if info.allow_new_enroll { Enrolment::Replace } else { Enrolment::OnlyNew },
-            repeat,
+            repeat: if info.reserved { Repeat::ArchiveMissing } else { Repeat::AsFirst },
         };
         shared.client.submit(&submission, &mut |_| {}).map(|accepted| accepted.handle)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use rusqlite::ffi;
+
+    #[test]
+    fn a_disk_that_fails_buries_no_job_and_a_job_that_cannot_be_read_is_buried() {
+        let kind = |error: StoreError| {
+            Unsendable::Agent(AgentError::Queue(QueueError::Store(error))).into_failure().kind
+        };
+        let sqlite =
+            |code: i32| StoreError::from(rusqlite::Error::SqliteFailure(ffi::Error::new(code), None));
+        let io = StoreError::Io { what: "read", path: "x".into(), source: std::io::Error::other("gone") };
+        for passing in [io, sqlite(ffi::SQLITE_IOERR_READ), sqlite(ffi::SQLITE_CORRUPT), StoreError::Busy] {
+            let said = passing.to_string();
+            assert_eq!(kind(passing), FailureKind::RefusedForCertain, "{said}");
+        }
+        let buried = FailureKind::RejectedJob(Reject::Invalid);
+        assert_eq!(kind(StoreError::Unsealable { what: "a job's picture" }), buried);
+        assert_eq!(Unsendable::Details.into_failure().kind, buried);
     }
 }

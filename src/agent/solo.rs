@@ -7,6 +7,7 @@ use super::job::Outgoing;
 use super::owner;
 use super::records::{self, NewJob};
 use super::shared::{Opened, Shared};
+use super::story::with_answer;
 use crate::access::admit::admit;
 use crate::access::{AttemptId, Claim, Decision, JobId, NotAdmitted, Outcome, Product, Readiness, UserId};
 use crate::capture::{self, CaptureError, CaptureSet};
@@ -51,6 +52,8 @@ pub struct Order {
 /// How a job ended without a door.
 enum End {
     Outcome(Outcome),
+    /// The submission failed.
+    NotTaken(Outcome, Failure),
     /// Approved, and no door was involved.
     Approved,
     /// Durable; nobody waits.
@@ -81,7 +84,16 @@ pub fn run(
         Claim { attempt: shared.new_attempt(), user, product: order.product, reader: "command".into() };
     let mut job = None;
     let end = attempt(&shared, &claim, &order, &mut job, given_up, each)?;
+    let answer = match &end {
+        End::NotTaken(_, failure) => failure.told.clone(),
+        _ => None,
+    };
     let (word, exit, text) = match &end {
+        End::NotTaken(outcome, _) => {
+            let text = sentence(outcome, job.is_some());
+            let told = answer.as_deref().filter(|_| *outcome == Outcome::JobRejected);
+            (outcome.word(), outcome.exit_code(), with_answer(text, told))
+        }
         End::Outcome(outcome) => (outcome.word(), outcome.exit_code(), sentence(outcome, job.is_some())),
         End::Approved => ("approved", 0, "approved: no door was involved".to_owned()),
         End::Stored => ("stored", 0, "saved; no door involved; sent when the daemon runs".to_owned()),
@@ -92,6 +104,7 @@ pub fn run(
         "attempt": claim.attempt.to_string(),
         "job": job.map(|job| job.to_string()),
         "outcome": word,
+        "answer": answer,
         "door": "none",
     });
     each(Reply::Done { exit, object, text });
@@ -224,7 +237,7 @@ fn submit(
         Ok(handle) => handle,
         Err(failure) => {
             records::settle(shared, job, &failure, vec![]);
-            return Ok(End::Outcome(outcome_of(&failure)));
+            return Ok(End::NotTaken(outcome_of(&failure), failure));
         }
     };
     records::accepted(shared, job, &handle.remote_job)?;

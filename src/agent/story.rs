@@ -87,6 +87,14 @@ pub struct Story {
     pub cancelled: Arc<AtomicBool>,
 }
 
+/// A sentence with what the service said to it.
+pub fn with_answer(sentence: String, told: Option<&str>) -> String {
+    match told {
+        Some(told) => format!("{sentence}: {told}"),
+        None => sentence,
+    }
+}
+
 impl Story {
     /// A story that begins.
     pub fn new(order: ClaimOrder, subject: Option<Pseudonym>, commits_before: u64) -> Self {
@@ -129,7 +137,8 @@ impl Story {
 
     /// Tells the claimer the end.
     pub fn end(&self, outcome: &Outcome) {
-        let text = outcome.sentence();
+        let told = self.failure.as_ref().filter(|_| *outcome == Outcome::JobRejected);
+        let text = with_answer(outcome.sentence(), told.and_then(|failure| failure.told.as_deref()));
         self.tell(Reply::Done { exit: outcome.exit_code(), object: self.summary(outcome.word()), text });
     }
 
@@ -142,6 +151,7 @@ impl Story {
             "verdict": self.verdict,
             "pictures": self.pictures_taken,
             "failure": self.failure.as_ref().map(|failure| failure.kind.name()),
+            "answer": self.failure.as_ref().and_then(|failure| failure.told.as_deref()),
             "commits_to_edge": self.commits_to_edge,
             "times": self.times.to_json(),
         })

@@ -4,8 +4,8 @@ use zeroize::Zeroizing;
 
 use super::age::mark_on;
 use super::policy::{self, Facts};
-use super::row::{COLUMNS, read_row, reason_of, verdict_name};
-use super::states::{self, Api, Move, State};
+use super::row::{COLUMNS, answer_of, read_row, reason_of, verdict_name};
+use super::states::{self, Api, HeldReason, Move, State};
 use super::{QueueError, due};
 use crate::access::{AttemptId, JobId, Product};
 use crate::config::model::Queue;
@@ -69,6 +69,8 @@ pub struct Info {
     pub since: Stamp,
     /// When it was made.
     pub created: Stamp,
+    /// The service knows its id and waits for its pictures (v1): they must be sent with that word.
+    pub reserved: bool,
     /// The service's id of it, kept also when it is held or decided.
     pub remote: Option<String>,
     /// Submissions, polls and look-ups that failed in this state.
@@ -220,19 +222,19 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
         State::Decided(decided) => Some(decided),
         _ => None,
     };
-    // Tries count until the service has the job: between new, sending and an outcome that is looked up it is the same
-    // endeavour, and a job that goes round in it must wait longer each time.
-    let tries = match step {
-        Move::Send | Move::ProvedUntaken => info.tries,
-        Move::NotSent | Move::LoseAnswer => info.tries.saturating_add(1),
-        _ => 0,
+    let tries = tries_after(&info, step);
+    let reserved = match step {
+        Move::ProvedUntaken { reserved } => *reserved,
+        // Until it is sent it stays so. Once its answer is lost it may have been taken, and is looked up anew.
+        Move::Send | Move::NotSent | Move::Hold(HeldReason::Clock) | Move::Release => info.reserved,
+        _ => false,
     };
     let resubmits = info.resubmits.saturating_add(u32::from(*step == Move::Resubmit));
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
         "UPDATE jobs SET state = ?2, reason = ?3, remote_id = ?4, verdict = ?5, code = ?6, answer = ?7,
              tries = ?8, resubmits = ?9, due_boot_id = ?10, due_us = ?11, due_asked = 0,
-             state_boot_id = ?10, state_boot_us = ?11, state_wall_ms = ?12
+             state_boot_id = ?10, state_boot_us = ?11, state_wall_ms = ?12, reserved = ?13
          WHERE seq = ?1",
         rusqlite::params![
             info.seq,
@@ -241,12 +243,13 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
             remote,
             decided.map(|decided| verdict_name(decided.verdict)),
             decided.map(|decided| &decided.code),
-            decided.map(|decided| &decided.text),
+            answer_of(&to),
             tries,
             resubmits,
             boot_id,
             boot,
-            wall
+            wall,
+            reserved
         ],
     )?;
     if step.erases_images(info.api) {
@@ -258,6 +261,27 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
         due::probe_later(tx)?;
     }
     mark_on(tx)
+}
+
+/// Tries count until the service has the job: between new, held for the clock, sending and an outcome that is looked up
+/// or submitted again it is the same endeavour, and a job that goes round in it must wait longer each time (door-rules,
+/// queue 4). Only the service's taking it, or an operator, begins anew.
+fn tries_after(info: &Info, step: &Move) -> u32 {
+    let failed = match step {
+        Move::NotSent | Move::LoseAnswer => true,
+        Move::Resubmit => info.state == State::Sending,
+        Move::Send | Move::ProvedUntaken { .. } | Move::Hold(HeldReason::Clock) => false,
+        Move::Release if info.state == State::Held(HeldReason::Clock) => false,
+        _ => return 0,
+    };
+    info.tries.saturating_add(u32::from(failed))
+}
+
+/// Begins to submit a job over the configured protocol: one that an operator put back may have been made for the other.
+pub fn begin(tx: &Transaction<'_>, id: JobId, configured: Api) -> Result<(), QueueError> {
+    let sql = "UPDATE jobs SET api = ?1, reserved = 0 WHERE id = ?2 AND api <> ?1 AND state = 'new'";
+    tx.execute(sql, (configured.name(), id.0))?;
+    transition(tx, id, &Move::Send)
 }
 
 /// Deletes pictures, details and key of a job; the row stays (door-rules, queue 8 and 10).
@@ -307,14 +331,15 @@ pub fn release_clock_held(tx: &Transaction<'_>) -> Result<u32, QueueError> {
 pub fn adopt(tx: &Transaction<'_>, configured: Api) -> Result<Vec<JobId>, QueueError> {
     let api = configured.name();
     tx.execute(
-        "UPDATE jobs SET api = ?1 WHERE api <> ?1 AND state IN ('new', 'held') AND remote_id IS NULL",
+        "UPDATE jobs SET api = ?1, reserved = 0
+         WHERE api <> ?1 AND state IN ('new', 'held') AND remote_id IS NULL",
         [api],
     )?;
     let sql = "SELECT id FROM jobs WHERE api <> ?1 AND state IN ('accepted', 'unknown_outcome') ORDER BY seq";
     let foreign = tx.all(sql, [api], |row| row.get(0).map(JobId))?;
     for id in &foreign {
         let reason = "it was made for the other protocol".to_owned();
-        transition(tx, *id, &Move::DeadLetter { reason })?;
+        transition(tx, *id, &Move::DeadLetter { reason, answer: None })?;
     }
     Ok(foreign)
 }

@@ -21,7 +21,7 @@ pub use due::{
 };
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, NewJob, Recovered, adopt, enqueue, has_clock_held, info, load, recover_at_start,
+    Born, Info, Job, NewJob, Recovered, adopt, begin, enqueue, has_clock_held, info, load, recover_at_start,
     release_clock_held, resolve_unknown, transition,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, room, sweep};

@@ -14,9 +14,14 @@ pub enum Answer {
     RefusedForCertain {
         /// What the service asked for, if it did.
         retry_after: Option<Duration>,
+        /// The service said it, and not the network.
+        answered: bool,
     },
     /// The body was sent and no whole answer came, or another 5xx.
-    PerhapsTaken,
+    PerhapsTaken {
+        /// An answer came.
+        answered: bool,
+    },
     /// A second 401 with a new token; v1 2205 or 2405.
     Unauthorised,
     /// 402: the wallet is empty.
@@ -27,9 +32,9 @@ pub enum Answer {
     RejectedJob {
         /// Why, in words for an operator.
         reason: String,
+        /// The service's own sentence.
+        answer: Option<String>,
     },
-    /// 413.
-    TooLarge,
     /// Submissions are signed with the time, and it is not known.
     ClockUnknown,
     /// The service says that it has this job already (v1 2215).
@@ -91,7 +96,7 @@ pub struct Course {
     pub step: Move,
     /// Not before this long from now.
     pub delay: Duration,
-    /// The service asked for the wait: a network that comes back does not end it.
+    /// The service answered: a network that comes back does not end the wait.
     pub asked: bool,
     /// Stop the queue for this reason and probe after [`PROBE_EVERY`].
     pub pause: Option<PauseReason>,
@@ -109,22 +114,24 @@ pub fn after_failure(answer: &Answer, facts: &Facts, config: &Queue, random: u64
     let plain = |step, delay| Course { step, delay, asked: false, pause: None };
     let stop =
         |reason| Course { step: Move::NotSent, delay: Duration::ZERO, asked: false, pause: Some(reason) };
-    let dead = |reason: &str| plain(Move::DeadLetter { reason: reason.to_owned() }, Duration::ZERO);
     match answer {
-        Answer::RefusedForCertain { retry_after } => {
+        Answer::RefusedForCertain { retry_after, answered } => {
             let asked = retry_after.unwrap_or_default().min(longest(config));
-            Course { asked: retry_after.is_some(), ..plain(Move::NotSent, pause.max(asked)) }
+            Course { asked: *answered, ..plain(Move::NotSent, pause.max(asked)) }
         }
-        Answer::PerhapsTaken if may_resubmit(facts, config) => plain(Move::Resubmit, pause),
-        Answer::PerhapsTaken => plain(Move::LoseAnswer, pause),
+        Answer::PerhapsTaken { answered } if may_resubmit(facts, config) => {
+            Course { asked: *answered, ..plain(Move::Resubmit, pause) }
+        }
+        Answer::PerhapsTaken { .. } => plain(Move::LoseAnswer, pause),
         // Looked up at once the first time; a job that comes back to this waits.
         Answer::Duplicate if facts.tries == 0 => plain(Move::LoseAnswer, Duration::ZERO),
         Answer::Duplicate => plain(Move::LoseAnswer, pause),
         Answer::Unauthorised => stop(PauseReason::Unauthorised),
         Answer::Unpaid => stop(PauseReason::Unpaid),
         Answer::NotPermitted => stop(PauseReason::NotPermitted),
-        Answer::RejectedJob { reason } => dead(reason),
-        Answer::TooLarge => dead("the service refuses its size"),
+        Answer::RejectedJob { reason, answer } => {
+            plain(Move::DeadLetter { reason: reason.clone(), answer: answer.clone() }, Duration::ZERO)
+        }
         Answer::ClockUnknown => plain(Move::Hold(HeldReason::Clock), Duration::ZERO),
     }
 }
@@ -183,7 +190,7 @@ mod tests {
         #[test]
         fn retry_after_is_honoured_and_capped(asked in 0u64..1_000_000, random in any::<u64>()) {
             let config = Queue::default();
-            let answer = Answer::RefusedForCertain { retry_after: Some(Duration::from_secs(asked)) };
+            let answer = Answer::RefusedForCertain { retry_after: Some(Duration::from_secs(asked)), answered: true };
             let course = after_failure(&answer, &authentication(), &config, random);
             prop_assert_eq!(course.step, Move::NotSent);
             prop_assert!(course.delay >= Duration::from_secs(asked.min(1800)));
@@ -209,8 +216,9 @@ mod tests {
     fn what_may_have_been_taken_is_not_repeated_blindly() {
         let hold = Queue::default();
         let once = Queue { unknown_outcome: UnknownOutcome::ResubmitOnce, ..Queue::default() };
-        let step =
-            |facts: Facts, config: &Queue| after_failure(&Answer::PerhapsTaken, &facts, config, 1).step;
+        let step = |facts: Facts, config: &Queue| {
+            after_failure(&Answer::PerhapsTaken { answered: true }, &facts, config, 1).step
+        };
         assert_eq!(step(authentication(), &hold), Move::LoseAnswer);
         assert_eq!(step(authentication(), &once), Move::Resubmit);
         assert_eq!(step(facts(Api::V3, Product::Authentication, false, 1), &once), Move::LoseAnswer);
@@ -226,11 +234,10 @@ mod tests {
             (Answer::Unauthorised, "not_sent", Some(PauseReason::Unauthorised)),
             (Answer::Unpaid, "not_sent", Some(PauseReason::Unpaid)),
             (Answer::NotPermitted, "not_sent", Some(PauseReason::NotPermitted)),
-            (Answer::RejectedJob { reason: "user unknown".into() }, "dead_letter", None),
-            (Answer::TooLarge, "dead_letter", None),
+            (Answer::RejectedJob { reason: "user unknown".into(), answer: None }, "dead_letter", None),
             (Answer::ClockUnknown, "hold", None),
             (Answer::Duplicate, "lose_answer", None),
-            (Answer::RefusedForCertain { retry_after: None }, "not_sent", None),
+            (Answer::RefusedForCertain { retry_after: None, answered: false }, "not_sent", None),
         ] {
             let course = after_failure(&answer, &authentication(), &Queue::default(), 7);
             assert_eq!((course.step.name(), course.pause), (step, pause), "{answer:?}");

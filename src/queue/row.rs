@@ -9,7 +9,7 @@ use crate::access::{AttemptId, JobId, Product, UserId, Verdict};
 use crate::store::{Stamp, StoreError};
 
 pub(super) const COLUMNS: &str = "seq, id, attempt, user_id, product, api, allow_new_enroll, state, reason,
-    remote_id, verdict, code, answer, tries, resubmits, images, bytes, state_boot_id, state_boot_us,
+    reserved, remote_id, verdict, code, answer, tries, resubmits, images, bytes, state_boot_id, state_boot_us,
     state_wall_ms, created_boot_id, created_boot_us, created_wall_ms";
 
 /// A row as stored, before its words are understood.
@@ -23,6 +23,7 @@ pub(super) struct Stored {
     allow_new_enroll: bool,
     state: String,
     reason: Option<String>,
+    reserved: bool,
     remote: Option<String>,
     verdict: Option<String>,
     code: Option<String>,
@@ -46,16 +47,17 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
         allow_new_enroll: row.get(6)?,
         state: row.get(7)?,
         reason: row.get(8)?,
-        remote: row.get(9)?,
-        verdict: row.get(10)?,
-        code: row.get(11)?,
-        answer: row.get(12)?,
-        tries: row.get(13)?,
-        resubmits: row.get(14)?,
-        has_images: row.get(15)?,
-        bytes: row.get(16)?,
-        since: Stamp::from_row(row, 17)?,
-        created: Stamp::from_row(row, 20)?,
+        reserved: row.get(9)?,
+        remote: row.get(10)?,
+        verdict: row.get(11)?,
+        code: row.get(12)?,
+        answer: row.get(13)?,
+        tries: row.get(14)?,
+        resubmits: row.get(15)?,
+        has_images: row.get(16)?,
+        bytes: row.get(17)?,
+        since: Stamp::from_row(row, 18)?,
+        created: Stamp::from_row(row, 21)?,
     })
 }
 
@@ -78,7 +80,9 @@ impl Stored {
                 State::Held(sense(reason.as_deref().and_then(HeldReason::parse), "jobs.reason")?)
             }
             StateName::UnknownOutcome => State::UnknownOutcome,
-            StateName::DeadLetter => State::DeadLetter { reason: reason.unwrap_or_default() },
+            StateName::DeadLetter => {
+                State::DeadLetter { reason: reason.unwrap_or_default(), answer: self.answer }
+            }
             StateName::Expired => State::Expired,
             StateName::Dropped => State::Dropped { by: reason.unwrap_or_default() },
         };
@@ -93,6 +97,7 @@ impl Stored {
             state,
             since: self.since,
             created: self.created,
+            reserved: self.reserved,
             remote: self.remote,
             tries: self.tries,
             resubmits: self.resubmits,
@@ -106,8 +111,17 @@ impl Stored {
 pub(super) fn reason_of(state: &State) -> Option<&str> {
     match state {
         State::Held(reason) => Some(reason.name()),
-        State::DeadLetter { reason } => Some(reason),
+        State::DeadLetter { reason, .. } => Some(reason),
         State::Dropped { by } => Some(by),
+        _ => None,
+    }
+}
+
+/// The column `answer`: what the service said, when it decided or refused.
+pub(super) fn answer_of(state: &State) -> Option<&str> {
+    match state {
+        State::Decided(decided) => Some(&decided.text),
+        State::DeadLetter { answer, .. } => answer.as_deref(),
         _ => None,
     }
 }

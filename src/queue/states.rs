@@ -33,6 +33,8 @@ pub enum State {
     DeadLetter {
         /// Why, in words for an operator.
         reason: String,
+        /// The service's own sentence, if it refused it: one line, nothing of the person in it.
+        answer: Option<String>,
     },
     /// Was not submitted within its time-to-live.
     Expired,
@@ -80,7 +82,10 @@ pub enum Move {
     /// The answer was lost, or the process ended while sending.
     LoseAnswer,
     /// A look-up showed that the service does not have it.
-    ProvedUntaken,
+    ProvedUntaken {
+        /// It knows the job's id already and waits for the pictures (v1, code 2314).
+        reserved: bool,
+    },
     /// Submits it a second time although the service may have it; counted.
     Resubmit,
     /// The service answered for good.
@@ -93,6 +98,8 @@ pub enum Move {
     DeadLetter {
         /// Why, in words for an operator.
         reason: String,
+        /// The service's own sentence, if it refused it.
+        answer: Option<String>,
     },
     /// Its time-to-live is over.
     Expire,
@@ -214,7 +221,7 @@ impl Move {
             Self::NotSent => "not_sent",
             Self::Accept { .. } => "accept",
             Self::LoseAnswer => "lose_answer",
-            Self::ProvedUntaken => "proved_untaken",
+            Self::ProvedUntaken { .. } => "proved_untaken",
             Self::Resubmit => "resubmit",
             Self::Decide(_) => "decide",
             Self::Hold(_) => "hold",
@@ -228,7 +235,7 @@ impl Move {
 
     /// Whether the job needs its pictures afterwards and must still have them.
     pub fn needs_images(&self) -> bool {
-        matches!(self, Self::Send | Self::NotSent | Self::ProvedUntaken | Self::Resubmit | Self::Retry)
+        matches!(self, Self::Send | Self::NotSent | Self::ProvedUntaken { .. } | Self::Resubmit | Self::Retry)
     }
 
     /// Whether the pictures are needless from this move on (door-rules, queue 6 and 10).
@@ -256,14 +263,14 @@ pub fn next(from: &State, step: &Move, remote: Option<&str>) -> Option<State> {
             Some(State::Accepted { remote: remote.clone() })
         }
         (N::Sending, Move::LoseAnswer) => Some(State::UnknownOutcome),
-        (N::UnknownOutcome, Move::ProvedUntaken) => Some(State::New),
+        (N::UnknownOutcome, Move::ProvedUntaken { .. }) => Some(State::New),
         (N::Sending | N::UnknownOutcome, Move::Resubmit) => Some(State::New),
         (N::Accepted | N::UnknownOutcome, Move::Decide(decided)) => Some(State::Decided(decided.clone())),
         (N::New | N::Sending, Move::Hold(HeldReason::Clock)) => Some(State::Held(HeldReason::Clock)),
         (N::Accepted, Move::Hold(reason)) if *reason != HeldReason::Clock => Some(State::Held(*reason)),
         (N::Held, _) => next_of_held(from, step, accepted),
-        (N::New | N::Sending | N::Accepted | N::UnknownOutcome, Move::DeadLetter { reason }) => {
-            Some(State::DeadLetter { reason: reason.clone() })
+        (N::New | N::Sending | N::Accepted | N::UnknownOutcome, Move::DeadLetter { reason, answer }) => {
+            Some(State::DeadLetter { reason: reason.clone(), answer: answer.clone() })
         }
         (N::New, Move::Expire) => Some(State::Expired),
         (N::UnknownOutcome | N::DeadLetter, Move::Retry) => Some(State::New),
@@ -282,7 +289,9 @@ fn next_of_held(from: &State, step: &Move, accepted: impl Fn() -> Option<State>)
         Move::Decide(decided) if !on_clock => Some(State::Decided(decided.clone())),
         Move::Hold(reason) if !on_clock && *reason != HeldReason::Clock => Some(State::Held(*reason)),
         Move::Expire if on_clock => Some(State::Expired),
-        Move::DeadLetter { reason } => Some(State::DeadLetter { reason: reason.clone() }),
+        Move::DeadLetter { reason, answer } => {
+            Some(State::DeadLetter { reason: reason.clone(), answer: answer.clone() })
+        }
         Move::Drop { by } => Some(State::Dropped { by: by.clone() }),
         _ => None,
     }

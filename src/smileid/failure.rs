@@ -113,6 +113,8 @@ pub struct Failure {
     pub kind: FailureKind,
     /// One line for people.
     pub text: String,
+    /// The service's own sentence, as [`Failure::text`] without what this device adds.
+    pub told: Option<String>,
     /// HTTP status, when an answer came.
     pub http: Option<u16>,
     /// The service's own code, such as `2215`.
@@ -129,6 +131,7 @@ impl Failure {
         Self {
             kind,
             text: one_line(text.as_ref()),
+            told: None,
             http: None,
             code: None,
             retry_after: None,

@@ -215,7 +215,9 @@ impl Submission<'_> {
         let mut words = vec![details.given_names.as_str(), details.last_name.as_str(), self.user_id.as_str()];
         words.extend(details.email.as_deref());
         words.extend(details.phone.as_deref());
+        words.extend(details.phone.as_deref().map(|phone| phone.trim_start_matches('+')));
         words.extend(details.given_names.split_whitespace());
+        words.extend(details.last_name.split_whitespace());
         if let Some(info) = self.id_info {
             words.extend(info.fields().into_iter().filter_map(|(_, value)| value));
         }

@@ -226,6 +226,7 @@ impl Exchange {
         Failure {
             kind,
             text: scrubbed(&text, secrets),
+            told: Some(scrubbed(told, secrets)).filter(|told| !told.is_empty()),
             http: Some(answer.http),
             code: code.map(|code| one_line(&code).chars().take(16).collect()),
             retry_after: answer.retry_after,

@@ -237,6 +237,18 @@ impl Site {
         answer(&output)
     }
 
+    /// What a command prints for people.
+    pub fn command(&self, args: &[&str]) -> String {
+        let output = Command::new(env!("CARGO_BIN_EXE_latchd"))
+            .args(args)
+            .arg("--config")
+            .arg(self.path("latchd.toml"))
+            .stdin(Stdio::null())
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr)
+    }
+
     pub fn authenticate(&self, user: &str) -> Answer {
         self.latchd(&["authenticate", "--user-id", user])
     }

@@ -8,12 +8,12 @@ use base64::Engine;
 use serde_json::{Value, json};
 
 pub(super) fn row_json(row: &Info) -> Value {
-    let (reason, decided) = match &row.state {
-        State::Held(reason) => (Some(reason.name().to_owned()), None),
-        State::DeadLetter { reason } => (Some(reason.clone()), None),
-        State::Dropped { by } => (Some(by.clone()), None),
-        State::Decided(decided) => (None, Some(decided)),
-        _ => (None, None),
+    let (reason, decided, answer) = match &row.state {
+        State::Held(reason) => (Some(reason.name().to_owned()), None, None),
+        State::DeadLetter { reason, answer } => (Some(reason.clone()), None, answer.clone()),
+        State::Dropped { by } => (Some(by.clone()), None, None),
+        State::Decided(decided) => (None, Some(decided), Some(decided.text.clone())),
+        _ => (None, None, None),
     };
     json!({
         "job": row.id.to_string(),
@@ -26,7 +26,7 @@ pub(super) fn row_json(row: &Info) -> Value {
         "remote_id": row.remote,
         "verdict": decided.map(|decided| decided.verdict.name()),
         "code": decided.map(|decided| decided.code.clone()),
-        "answer": decided.map(|decided| decided.text.clone()),
+        "answer": answer,
         "tries": row.tries,
         "bytes": row.bytes,
         "has_images": row.has_images,

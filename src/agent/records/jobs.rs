@@ -57,7 +57,7 @@ pub struct NewJob<'a> {
 }
 
 /// The configured protocol, in the queue's words.
-pub(super) fn queue_api(shared: &Shared) -> queue::Api {
+pub fn queue_api(shared: &Shared) -> queue::Api {
     match shared.config.smile.api {
         crate::config::model::Api::V1 => queue::Api::V1,
         crate::config::model::Api::V3 => queue::Api::V3,
@@ -120,20 +120,26 @@ pub fn submit_failure(failure: &Failure) -> SubmitFailure {
 
 /// What a failed submission means for the queue (queue promise 4).
 fn queue_answer(failure: &Failure) -> Answer {
+    let answered = failure.http.is_some();
     match failure.kind {
         FailureKind::RefusedForCertain | FailureKind::TryLater => {
-            Answer::RefusedForCertain { retry_after: failure.retry_after }
+            Answer::RefusedForCertain { retry_after: failure.retry_after, answered }
         }
-        FailureKind::PerhapsTaken | FailureKind::Malformed => Answer::PerhapsTaken,
+        FailureKind::PerhapsTaken | FailureKind::Malformed => Answer::PerhapsTaken { answered },
         FailureKind::Unauthorised => Answer::Unauthorised,
         FailureKind::Unpaid => Answer::Unpaid,
         FailureKind::NotPermitted | FailureKind::Certificate | FailureKind::Configuration => {
             Answer::NotPermitted
         }
-        FailureKind::RejectedJob(crate::smileid::Reject::TooLarge) => Answer::TooLarge,
-        FailureKind::RejectedJob(_) => {
-            Answer::RejectedJob { reason: failure.code.clone().unwrap_or_else(|| failure.kind.name().into()) }
-        }
+        FailureKind::RejectedJob(_) => Answer::RejectedJob {
+            reason: match &failure.code {
+                Some(code) => code.clone(),
+                // Found on this device: nobody else has a sentence for it.
+                None if !answered => failure.text.clone(),
+                None => failure.kind.name().into(),
+            },
+            answer: failure.told.clone(),
+        },
         FailureKind::Duplicate => Answer::Duplicate,
         FailureKind::ClockUnknown => Answer::ClockUnknown,
     }
@@ -187,7 +193,7 @@ pub fn try_settle(shared: &Shared, job: JobId, failure: &Failure, list: Vec<Note
 /// Gives a job up that will never be decided.
 pub fn dead_letter(shared: &Shared, job: JobId, reason: &str) -> Result<(), AgentError> {
     shared.store.write(|tx| {
-        queue::transition(tx, job, &Move::DeadLetter { reason: reason.to_owned() })?;
+        queue::transition(tx, job, &Move::DeadLetter { reason: reason.to_owned(), answer: None })?;
         event(tx, shared, None, Some(job), None, "job_failed", [("failure", reason.to_owned())])
     })
 }
@@ -196,7 +202,8 @@ pub fn dead_letter(shared: &Shared, job: JobId, reason: &str) -> Result<(), Agen
 pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
     let result = shared.store.write(|tx| {
         notes(tx, shared, None, Some(job), list)?;
-        let course = course(tx, shared, job, &Answer::RefusedForCertain { retry_after: None })?;
+        let course =
+            course(tx, shared, job, &Answer::RefusedForCertain { retry_after: None, answered: false })?;
         Ok(queue::apply(tx, job, &course)?)
     });
     tell_if_failed("put_back", result);
@@ -247,4 +254,32 @@ pub fn sweep(shared: &Shared) {
         Ok(())
     });
     tell_if_failed("sweep", result);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::smileid::Reject;
+
+    fn failure(kind: FailureKind, http: Option<u16>) -> Failure {
+        let told = http.map(|_| "the user is not enrolled".to_owned());
+        let text = "one line".to_owned();
+        Failure { kind, text, told, http, code: None, retry_after: None, server_date: None }
+    }
+
+    #[test]
+    fn the_network_hurries_only_what_the_service_did_not_answer() {
+        for (http, answered) in [(Some(429), true), (None, false)] {
+            let answer = queue_answer(&failure(FailureKind::RefusedForCertain, http));
+            assert_eq!(answer, Answer::RefusedForCertain { retry_after: None, answered });
+        }
+    }
+
+    #[test]
+    fn a_refusal_keeps_the_services_sentence_and_a_check_of_our_own_its_reason() {
+        let rejected = |http| queue_answer(&failure(FailureKind::RejectedJob(Reject::User), http));
+        let (kind, said) = ("rejected_user".to_owned(), Some("the user is not enrolled".to_owned()));
+        assert_eq!(rejected(Some(403)), Answer::RejectedJob { reason: kind, answer: said });
+        assert_eq!(rejected(None), Answer::RejectedJob { reason: "one line".into(), answer: None });
+    }
 }

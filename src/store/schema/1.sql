@@ -68,6 +68,7 @@ CREATE TABLE jobs (
     allow_new_enroll INTEGER NOT NULL,
     state TEXT NOT NULL,
     reason TEXT,
+    reserved INTEGER NOT NULL DEFAULT 0 CHECK (reserved IN (0, 1)),
     remote_id TEXT,
     verdict TEXT,
     code TEXT,
