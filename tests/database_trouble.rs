@@ -8,6 +8,7 @@ mod site;
 use site::{Options, Site};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Stdio};
 
 fn database(site: &Site) -> Vec<u8> {
     fs::read(site.path("latchd.db")).unwrap()
@@ -35,6 +36,46 @@ fn a_read_only_database_is_refused_with_exit_2() {
     assert_eq!(site.daemon_exit(), 2, "{}", site.logs());
     assert!(site.logs().contains("latchd.db"), "{}", site.logs());
     assert_eq!(database(&site), before);
+}
+
+/// Root writes whatever the mode says, so for root the directory is a read-only mount in a mount namespace of the test's
+/// own; for everybody else its mode is 0500.
+#[test]
+fn a_read_only_directory_is_refused_with_exit_2_and_left_as_it_is() {
+    const READ_ONLY: &str =
+        r#"mount --bind "$0" "$0" && mount -o remount,bind,ro "$0" || exit 77; exec "$@""#;
+    let site = Site::build(&Options::default());
+    site.import_people();
+    let directory = site.directory.path();
+    let run = [env!("CARGO_BIN_EXE_latchd"), "run", "--config"];
+    let mut command = if rustix::process::geteuid().is_root() {
+        let mut unshare = Command::new("unshare");
+        unshare.args(["--mount", "--propagation", "private", "sh", "-c", READ_ONLY]).arg(directory).args(run);
+        unshare
+    } else {
+        fs::set_permissions(directory, fs::Permissions::from_mode(0o500)).unwrap();
+        let mut latchd = Command::new(run[0]);
+        latchd.args(&run[1..]);
+        latchd
+    };
+    let names = || {
+        let mut names: Vec<_> =
+            fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    let (files, before) = (names(), database(&site));
+    let output = command.arg(site.path("latchd.toml")).stdin(Stdio::null()).output();
+    fs::set_permissions(directory, fs::Permissions::from_mode(0o700)).unwrap();
+    let output = output.unwrap();
+    let said = String::from_utf8_lossy(&output.stderr);
+    if output.status.code() == Some(77) || said.starts_with("unshare:") {
+        eprintln!("SKIPPED: root without a mount namespace of its own cannot be refused a directory: {said}");
+        return;
+    }
+    assert_eq!(output.status.code(), Some(2), "{said}");
+    assert!(said.contains("is read-only"), "{said}");
+    assert_eq!((names(), database(&site)), (files, before));
 }
 
 #[test]
