@@ -47,7 +47,7 @@ pub struct Config {
     pub lockout: Lockout,
     /// The jobs that wait.
     pub queue: Queue,
-    /// How long pictures are kept when their fate is open.
+    /// How long pictures are kept when their fate is open, and what is known of jobs that are at an end.
     pub retention: Retention,
     /// What is written to the journal.
     pub log: Log,
@@ -351,11 +351,14 @@ pub struct Retention {
     /// Pictures of unknown outcomes and dead letters are erased after this long, in hours of the device being on (0 to 8760).
     #[schemars(range(min = 0, max = 8760))]
     pub unresolved_hours: u32,
+    /// Finished jobs leave `latchd queue list` after this long, in days (1 to 3650). The events stay.
+    #[schemars(range(min = 1, max = 3650))]
+    pub finished_days: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { unresolved_hours: 72 }
+        Self { unresolved_hours: 72, finished_days: 90 }
     }
 }
 

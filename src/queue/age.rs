@@ -27,6 +27,17 @@ pub fn unmarked(tx: &Transaction<'_>) -> Result<Duration, QueueError> {
     Ok(now.boot.since(crate::clock::BootTime::default()).saturating_sub(micros(noted.unwrap_or(0))))
 }
 
+/// Forgets the boots before the one in which the oldest job was made: no age reaches back to them.
+pub fn forget_old(tx: &Transaction<'_>) -> Result<(), QueueError> {
+    let (boot_id, ..) = tx.now().columns();
+    tx.execute(
+        "DELETE FROM boots WHERE seq < (SELECT seq FROM boots WHERE boot_id =
+             coalesce((SELECT created_boot_id FROM jobs ORDER BY seq LIMIT 1), ?1))",
+        [boot_id],
+    )?;
+    Ok(())
+}
+
 impl Boots {
     /// Reads them.
     pub fn read(tx: &Transaction<'_>) -> Result<Self, QueueError> {

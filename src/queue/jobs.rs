@@ -2,7 +2,7 @@
 
 use zeroize::Zeroizing;
 
-use super::age::mark_on;
+use super::age::{forget_old, mark_on};
 use super::policy::{self, Facts};
 use super::row::{COLUMNS, answer_of, read_row, reason_of, verdict_name};
 use super::states::{self, Api, HeldReason, Move, State};
@@ -300,6 +300,7 @@ pub fn recover_at_start(tx: &Transaction<'_>) -> Result<Recovered, QueueError> {
         transition(tx, *id, &Move::LoseAnswer)?;
     }
     mark_on(tx)?;
+    forget_old(tx)?;
     Ok(Recovered { unknown })
 }
 

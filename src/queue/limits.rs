@@ -4,13 +4,13 @@
 
 use std::time::Duration;
 
-use super::age::{Boots, mark_on, unmarked};
+use super::age::{Boots, forget_old, mark_on, unmarked};
 use super::jobs::{Info, erase, transition};
 use super::row::{COLUMNS, read_row};
 use super::{HeldReason, Move, QueueError, State};
 use crate::access::JobId;
 use crate::config::model::{Queue, Retention};
-use crate::store::Transaction;
+use crate::store::{Stamp, Transaction};
 
 /// What the file system has left, as the caller measured it.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -231,4 +231,34 @@ fn act(tx: &Transaction<'_>, info: &Info, what: SweptWhat) -> Result<(), QueueEr
         SweptWhat::Expired => transition(tx, info.id, &Move::Expire),
         SweptWhat::ImagesErased => erase(tx, info.seq),
     }
+}
+
+/// Rows that one round of [`prune`] takes away at most; the next round is a minute later.
+const PRUNED_AT_ONCE: u32 = 256;
+
+/// Deletes the rows of jobs that have been at an end for `retention.finished_days`; their events stay. A lost answer is no
+/// end: it waits for an operator. Gives how many; writes nothing when there are none.
+pub fn prune(tx: &Transaction<'_>, retention: &Retention) -> Result<usize, QueueError> {
+    let kept = Duration::from_secs(u64::from(retention.finished_days) * 24 * 3600);
+    let (boots, now) = (Boots::read(tx)?, tx.now());
+    let mut over = Vec::new();
+    // Oldest first, up to the first that ended lately: what lies behind it waits a little longer.
+    let sql = format!(
+        "SELECT seq, images, state_boot_id, state_boot_us, state_wall_ms FROM jobs INDEXED BY jobs_finished
+         WHERE state IN ('decided', 'expired', 'dropped', 'dead_letter') ORDER BY seq LIMIT {PRUNED_AT_ONCE}"
+    );
+    tx.each(&sql, [], |row| {
+        let old = boots.age(&Stamp::from_row(row, 2)?, &now) >= kept;
+        if old && !row.get::<_, bool>(1)? {
+            over.push(row.get::<_, i64>(0)?);
+        }
+        Ok(old)
+    })?;
+    for seq in &over {
+        tx.execute("DELETE FROM jobs WHERE seq = ?1", [seq])?;
+    }
+    if !over.is_empty() {
+        forget_old(tx)?;
+    }
+    Ok(over.len())
 }

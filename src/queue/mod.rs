@@ -24,6 +24,6 @@ pub use jobs::{
     Born, Info, Job, NewJob, Recovered, adopt, begin, enqueue, has_clock_held, info, load, recover_at_start,
     release_clock_held, resolve_unknown, transition,
 };
-pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, room, sweep};
+pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, Totals, drop, export, list, retry, show, totals};
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};

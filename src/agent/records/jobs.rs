@@ -241,7 +241,7 @@ pub fn release_clock_held(shared: &Shared) -> bool {
     released
 }
 
-/// Erases what has had its time (queue promises 6 and 10).
+/// Erases and forgets what has had its time (queue promises 6 and 10).
 pub fn sweep(shared: &Shared) {
     let result = shared.store.write(|tx| {
         for swept in queue::sweep(tx, &shared.config.queue, &shared.config.retention)? {
@@ -250,6 +250,10 @@ pub fn sweep(shared: &Shared) {
                 SweptWhat::ImagesErased => "job_erased",
             };
             event(tx, shared, None, Some(swept.id), None, kind, [("hours", hours(swept.age))])?;
+        }
+        let gone = queue::prune(tx, &shared.config.retention)?;
+        if gone > 0 {
+            log::info!(jobs = gone; "finished jobs had their time and are no longer listed");
         }
         Ok(())
     });

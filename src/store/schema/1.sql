@@ -88,7 +88,7 @@ CREATE TABLE jobs (
     created_boot_us INTEGER NOT NULL,
     created_wall_ms INTEGER
 ) STRICT;
--- An index per state that something looks for: finished jobs, which stay, are in none of them.
+-- An index per state that something looks for.
 -- Bytes of pictures that are still held: what the queue's limit counts.
 CREATE INDEX jobs_held_bytes ON jobs (bytes) WHERE images = 1;
 CREATE INDEX jobs_new ON jobs (seq, due_boot_id, due_us) WHERE state = 'new';
@@ -96,6 +96,7 @@ CREATE INDEX jobs_accepted ON jobs (seq, due_boot_id, due_us) WHERE state = 'acc
 CREATE INDEX jobs_unknown ON jobs (seq, api, due_boot_id, due_us) WHERE state = 'unknown_outcome';
 CREATE INDEX jobs_sending ON jobs (seq) WHERE state = 'sending';
 CREATE INDEX jobs_held ON jobs (seq, reason) WHERE state = 'held';
+CREATE INDEX jobs_finished ON jobs (seq) WHERE state IN ('decided', 'expired', 'dropped', 'dead_letter');
 CREATE INDEX jobs_dead ON jobs (seq, images) WHERE state = 'dead_letter';
 
 -- The first and the last time of each state.
