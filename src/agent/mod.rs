@@ -105,11 +105,12 @@ pub enum Ended {
 /// Whether the files hold that a daemon would begin again with: what is wrong, and its remedy.
 pub type Check = Box<dyn Fn() -> Result<(), String> + Send>;
 
-/// Runs the daemon until SIGTERM or SIGINT, or until a SIGHUP finds files that hold by `check`.
+/// Runs the daemon until SIGTERM or SIGINT, or until a SIGHUP finds files that hold by `check`. As a `service` the control
+/// sockets are for the groups; elsewhere only this user may ask or act.
 ///
 /// # Errors
 /// Something of the start failed; nothing runs then.
-pub fn run(config: &Config, guard: &GuardConfig, check: Check) -> Result<Ended, AgentError> {
+pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) -> Result<Ended, AgentError> {
     // A core file would hold keys and faces (queue promise 10).
     let _ = rustix::process::set_dumpable_behavior(rustix::process::DumpableBehavior::NotDumpable);
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
@@ -120,8 +121,8 @@ pub fn run(config: &Config, guard: &GuardConfig, check: Check) -> Result<Ended, 
     let (read_path, operator_path) = server::socket_paths(&config.device.run_dir);
     std::fs::create_dir_all(&config.device.run_dir)
         .map_err(|source| ControlError::Io { path: config.device.run_dir.display().to_string(), source })?;
-    // As a service the file modes say who may ask and who may act; elsewhere only this user may do either.
-    let service = sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some();
+    let service =
+        service || (sd_notify::booted().unwrap_or(false) && std::env::var_os("NOTIFY_SOCKET").is_some());
     let readers = server::bind(&read_path, if service { 0o660 } else { 0o600 })?;
     let operators = if service {
         server::bind_for_group(&operator_path, OPERATORS)?

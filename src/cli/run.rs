@@ -18,6 +18,10 @@ ones and says why. Under systemd it says when it is ready and logs to the journa
 pub struct RunArgs {
     #[command(flatten)]
     config: ConfigFile,
+    /// The control sockets are for the groups latchd (asks) and latchd-operator (acts), not for this user alone. Under systemd
+    /// this is so by itself.
+    #[arg(long)]
+    service: bool,
 }
 
 /// A panic ends the process: one line says where, without the message, which may hold data.
@@ -46,7 +50,7 @@ pub fn run(args: &RunArgs) -> anyhow::Result<ExitCode> {
         Ok(_) => Ok(()),
         Err(failure) => Err(failure.to_string()),
     });
-    match agent::run(&session.config, &guard, check).map_err(|error| session.failure(&error))? {
+    match agent::run(&session.config, &guard, args.service, check).map_err(|error| session.failure(&error))? {
         agent::Ended::Stopped => Ok(ExitCode::SUCCESS),
         agent::Ended::Reload => Err(begin_again().into()),
     }

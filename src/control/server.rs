@@ -104,7 +104,11 @@ pub fn serve(listener: &UnixListener, may_act: bool, handler: &Arc<dyn Handler>)
     let clock = Arc::new(SystemClock::new());
     for stream in listener.incoming() {
         let Ok(stream) = stream else { continue };
-        let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else { continue };
+        // A peer in a PID namespace that this one cannot see, for one.
+        let Ok(credentials) = rustix::net::sockopt::socket_peercred(&stream) else {
+            log::warn!("a control connection was refused: the kernel does not say whose it is");
+            continue;
+        };
         let peer = Peer { uid: credentials.uid.as_raw(), may_act };
         let Some(place) = places.take(peer.uid) else {
             log::warn!(uid = peer.uid; "a control connection was refused: too many are open");
@@ -151,10 +155,14 @@ fn converse(mut stream: UnixStream, peer: Peer, clock: &dyn Clock, handler: &dyn
 /// # Errors
 /// There is no such group, or this process is not a member of it.
 fn give_to_group(path: &Path, group: &str) -> Result<(), ControlError> {
-    let groups = std::fs::read_to_string("/etc/group").map_err(|error| ControlError::io(path, error))?;
     let missing = || std::io::Error::other(format!("there is no group {group}"));
-    let id = group_id(&groups, group).ok_or_else(|| ControlError::io(path, missing()))?;
+    let id = group_named(group).ok_or_else(|| ControlError::io(path, missing()))?;
     std::os::unix::fs::chown(path, None, Some(id)).map_err(|error| ControlError::io(path, error))
+}
+
+/// The id of a group of this machine.
+pub fn group_named(name: &str) -> Option<u32> {
+    group_id(&std::fs::read_to_string("/etc/group").unwrap_or_default(), name)
 }
 
 /// The id of `name` in the text of /etc/group.

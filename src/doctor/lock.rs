@@ -1,6 +1,6 @@
 //! The line, the guard that holds it, and the daemon that speaks to the guard.
 
-use super::{Finding, Patient};
+use super::{Finding, Patient, place};
 use crate::config::guard::{GuardConfig, LineConfig, LockType};
 use crate::guard::chips::{self, LineFacts};
 use crate::guard::gpio;
@@ -25,7 +25,8 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
             "name the line of the strike in guard.toml: [line] kind = \"gpio\"",
         ),
         line @ LineConfig::Gpio { .. } => match chips::look(line) {
-            Ok((place, facts)) => judge_line(guard, &place.text, &facts, patient.daemon.is_some()),
+            Ok((place, facts)) => place::chip(&place.chip)
+                .unwrap_or_else(|| judge_line(guard, &place.text, &facts, patient.daemon.is_some())),
             Err(error) => Finding::failure("line", error.to_string(), error.remedy()),
         },
     });

@@ -3,6 +3,7 @@
 use super::Finding;
 use crate::config::Config;
 use crate::config::check::{API_KEY_CREDENTIAL, DEVICE_KEY_CREDENTIAL, credential_path};
+use crate::control::server::group_named;
 use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
@@ -37,11 +38,12 @@ pub(super) fn kernel() -> Finding {
 #[derive(Clone, Copy)]
 struct Meta {
     uid: u32,
+    gid: u32,
     mode: u32,
 }
 
 fn meta(path: &Path) -> std::io::Result<Meta> {
-    std::fs::metadata(path).map(|meta| Meta { uid: meta.uid(), mode: meta.mode() & 0o7777 })
+    std::fs::metadata(path).map(|meta| Meta { uid: meta.uid(), gid: meta.gid(), mode: meta.mode() & 0o7777 })
 }
 
 pub(super) fn permissions(config: &Config, each: &mut dyn FnMut(Finding)) {
@@ -54,6 +56,7 @@ pub(super) fn permissions(config: &Config, each: &mut dyn FnMut(Finding)) {
         // Made at the first start.
         device_key.exists().then(|| secret("the device key", &device_key, meta(&device_key))).flatten(),
         directory(state, meta(state), meta(&database).ok()),
+        guard_file(&config.door.guard_config),
     ];
     let mut all_well = true;
     for finding in findings.into_iter().flatten() {
@@ -63,6 +66,35 @@ pub(super) fn permissions(config: &Config, each: &mut dyn FnMut(Finding)) {
     if all_well {
         each(Finding::ok("permissions", format!("keys and {} are their owners' alone", state.display())));
     }
+}
+
+/// The group that both processes share: by it they read guard.toml and open the chips.
+const LOCK_GROUP: &str = "latchd-guard";
+
+/// Whether members of the lock's group may read a file, or read and write a chip (`bits` 4 or 6). Where there is no such
+/// group nothing is installed, and whoever runs the programs sees by themselves.
+fn lock_group_may(meta: Option<Meta>, group: Option<u32>, bits: u32) -> bool {
+    let (Some(meta), Some(group)) = (meta, group) else { return true };
+    let granted = if meta.gid == group { meta.mode >> 3 } else { meta.mode };
+    granted & bits == bits
+}
+
+/// The lock's file, if the guard may not read it.
+fn guard_file(path: &Path) -> Option<Finding> {
+    let well = lock_group_may(meta(path).ok(), group_named(LOCK_GROUP), 4);
+    (!well).then(|| {
+        let seen = format!("{} cannot be read by the group {LOCK_GROUP}", path.display());
+        Finding::failure("permissions", seen, "systemd-tmpfiles --create latchd.conf")
+    })
+}
+
+/// The chip of the strike's line, if the guard may not open it.
+pub(super) fn chip(path: &Path) -> Option<Finding> {
+    let well = lock_group_may(meta(path).ok(), group_named(LOCK_GROUP), 6);
+    (!well).then(|| {
+        let seen = format!("no permission: {} cannot be opened by the group {LOCK_GROUP}", path.display());
+        Finding::failure("line", seen, "udevadm control --reload && udevadm trigger --subsystem-match=gpio")
+    })
 }
 
 /// A key that others may read, or that cannot be read at all.
@@ -123,7 +155,7 @@ mod tests {
     #[test]
     fn a_key_is_its_owners_alone() {
         let file = Path::new("/etc/latchd/smile-api-key");
-        let of = |mode| level(secret("the key", file, Ok(Meta { uid: 0, mode })));
+        let of = |mode| level(secret("the key", file, Ok(Meta { uid: 0, gid: 0, mode })));
         assert_eq!((of(0o600), of(0o400)), (None, None));
         assert_eq!((of(0o640), of(0o604)), (Some(Level::Warning), Some(Level::Warning)));
         for (kind, remedy) in
@@ -136,9 +168,18 @@ mod tests {
     }
 
     #[test]
+    fn the_locks_group_must_be_let_in_where_there_is_one() {
+        let may = |gid, mode, group, bits| lock_group_may(Some(Meta { uid: 0, gid, mode }), group, bits);
+        assert!(may(5, 0o640, Some(5), 4) && may(0, 0o644, Some(5), 4) && may(5, 0o660, Some(5), 6));
+        assert!(!may(0, 0o640, Some(5), 4) && !may(5, 0o600, Some(5), 4) && !may(5, 0o640, Some(5), 6));
+        assert!(!may(5, 0o606, Some(5), 6), "the group's bits count for its members, not the others'");
+        assert!(may(0, 0o600, None, 6) && lock_group_may(None, Some(5), 4));
+    }
+
+    #[test]
     fn directory_and_database_have_one_owner() {
         let path = Path::new("/var/lib/latchd");
-        let meta = |uid, mode| Meta { uid, mode };
+        let meta = |uid, mode| Meta { uid, gid: 0, mode };
         let judge = |state, database| level(directory(path, state, database));
         assert_eq!(judge(Ok(meta(7, 0o700)), None), None);
         assert_eq!(judge(Ok(meta(7, 0o700)), Some(meta(7, 0o600))), None);
