@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo test bench cross deb install clean-cache
+.PHONY: help prerequisites build demo check test bench cross deb board board-full install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -23,7 +23,11 @@ build: prerequisites ## Build the release binaries
 demo: build ## Build, then watch a door: granted, denied, offline, late, killed in mid-pulse
 	$(RELEASE)/latchd demo
 
-test: ## Format, lint, licences, all tests and the demo; ends with one line of counts
+check: ## What test does, without the ARM builds and the board: some minutes
+	@scripts/prerequisites.sh test
+	@scripts/test.sh fmt clippy lean shell units deny nextest doctest demo
+
+test: ## Format, lint, licences, all tests, the demo, ARM builds, the board; ends with one line of counts
 	@scripts/prerequisites.sh test
 	@scripts/test.sh
 
@@ -37,6 +41,12 @@ cross: ## Build for ARM boards and run the pure rooms' tests as these would (ARC
 deb: ## Make latchd_VERSION_ARCH.deb (ARCHS="arm64 armhf amd64")
 	@scripts/cross.sh build $(or $(ARCHS),arm64 armhf amd64)
 	@scripts/deb.sh $(or $(ARCHS),arm64 armhf amd64)
+
+board: ## The arm64 package on an emulated board with camera and GPIO, each scenario once (root, Debian)
+	@scripts/board.sh
+
+board-full: ## The same with the long counts, in parts that resume (about an hour)
+	@scripts/board.sh --full
 
 install: ## Install built binaries, units, manual pages and annotated files below DESTDIR (PREFIX=/usr)
 	@test -x $(RELEASE)/latchd || { echo "make install: nothing built yet; run make build first" >&2; exit 1; }

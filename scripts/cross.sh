@@ -44,6 +44,14 @@ cargo_for() {
         /usr/bin/cargo "$1" -Zbuild-std=std,panic_abort --locked --target "$target" --no-default-features "${@:2}"
 }
 
+# fits PROGRAM BYTES: a board's flash is small.
+fits() {
+    local size
+    size=$(stat -c %s "$CARGO_TARGET_DIR/$target/release/$1")
+    printf 'cross: %-5s %-12s %8d bytes of at most %d\n' "$arch" "$1" "$size" "$2"
+    [[ $arch == amd64 ]] || ((size <= $2)) || { echo "cross.sh: $1 for $arch is too large" >&2; exit 1; }
+}
+
 case ${1:-} in build | test) task=$1 ;; *) usage ;; esac
 shift
 (($#)) || usage
@@ -58,9 +66,8 @@ for arch in "$@"; do
     case $task in
     build)
         cargo_for build --release --bins
-        for program in latchd latchd-guard; do
-            printf 'cross: %-5s %-12s %8d bytes\n' "$arch" $program "$(stat -c %s "$CARGO_TARGET_DIR/$target/release/$program")"
-        done
+        fits latchd $((8 << 20))
+        fits latchd-guard $((1 << 20))
         ;;
     test) cargo_for test --lib -- "${pure_rooms[@]}" ;;
     esac

@@ -2,7 +2,7 @@
 # Runs every check of latchd, part by part, each timed; ends with a table and one line of counts.
 # A part that cannot run on this machine is skipped loudly and counted as skipped, never as passed.
 #
-# usage: test.sh [PART…]     parts: fmt clippy board shell units deny nextest doctest demo (all by default)
+# usage: test.sh [PART…]     parts: fmt clippy lean shell units deny nextest doctest demo cross board (all by default)
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -56,7 +56,7 @@ fmt() { cargo fmt --check; }
 clippy() { cargo clippy --locked --all-targets -- -D warnings; }
 
 # As it is built for a board: without the sandbox and the demo.
-board() { cargo clippy --locked --no-default-features --lib --bins -- -D warnings; }
+lean() { cargo clippy --locked --no-default-features --lib --bins -- -D warnings; }
 
 shell() {
     command -v shellcheck >/dev/null || { skip 'shellcheck is not installed'; return; }
@@ -99,6 +99,22 @@ doctest() { cargo test --locked --doc; }
 
 demo() { cargo build --release --locked && "$CARGO_TARGET_DIR/release/latchd" demo --fast; }
 
+# Debian's cross compilers and emulators are installed by apt when they are missing.
+debian_and_root() {
+    command -v apt-get >/dev/null || { skip 'this is no Debian'; return; }
+    [[ $(id -u) -eq 0 ]] || skip 'not root'
+}
+
+cross() {
+    debian_and_root || return
+    scripts/cross.sh build arm64 armhf && scripts/cross.sh test arm64 armhf
+}
+
+board() {
+    debian_and_root || return
+    scripts/board.sh
+}
+
 run() {
     local part=$1 begin=$SECONDS code result
     part_passed=0 part_failed=0 advisories_skipped=0
@@ -108,7 +124,8 @@ run() {
     wait $! # tee has written all of it
     case $part in
     nextest) count '^ *Summary \[|^test result:' ;;
-    doctest) count '^test result:' ;;
+    doctest | cross) count '^test result:' ;;
+    board) count '^board: [0-9]+ passed' ;;
     esac
     if ((code == 77)); then
         result=skipped skipped=$((skipped + 1))
@@ -126,10 +143,10 @@ run() {
 }
 
 parts=("$@")
-((${#parts[@]})) || parts=(fmt clippy board shell units deny nextest doctest demo)
+((${#parts[@]})) || parts=(fmt clippy lean shell units deny nextest doctest demo cross board)
 for part in "${parts[@]}"; do
     case $part in
-    fmt | clippy | board | shell | units | deny | nextest | doctest | demo) run "$part" ;;
+    fmt | clippy | lean | shell | units | deny | nextest | doctest | demo | cross | board) run "$part" ;;
     *) echo "test.sh: no part is called $part" >&2 && exit 2 ;;
     esac
 done

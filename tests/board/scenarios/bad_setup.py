@@ -14,7 +14,7 @@ def run(lab):
     held_line(lab)
     trouble(lab, "no rights on the chip", "chmod 0600 /dev/gpiochip0", "chmod 0660 /dev/gpiochip0", "latchd-guard",
             "permission", starts=True)
-    trouble(lab, "no API key", "mv /etc/latchd/smile-api-key /root/key", "mv /root/key /etc/latchd/smile-api-key",
+    trouble(lab, "no API key", "mv /etc/latchd/smile-api-key /var/tmp/key", "mv /var/tmp/key /etc/latchd/smile-api-key",
             "latchd", "smile-api-key", exits="243", journal="credentials")
     trouble(lab, "an API key that others may read", "chmod 0644 /etc/latchd/smile-api-key",
             "chmod 0600 /etc/latchd/smile-api-key", None, "smile-api-key")
@@ -34,7 +34,7 @@ def run(lab):
 def reload(lab):
     board = lab.board
     pid = board.run("systemctl show -P MainPID latchd.service").strip()
-    board.run(f"cp {CONFIG} /root/old.toml && sed -i 's/^unlock_ms/unlock_msec/' {CONFIG}")
+    board.run(f"cp {CONFIG} /var/tmp/old.toml && sed -i 's/^unlock_ms/unlock_msec/' {CONFIG}")
     status, out, err = board.ask("systemctl reload latchd.service")
     told = board.run("journalctl -u latchd.service -o cat -n 20")
     lab.check("reload with a typo: refused", status != 0, (status, out + err))
@@ -44,15 +44,15 @@ def reload(lab):
     wait_for("the daemon's own word", 30, lambda: "the old one stays" in board.run(
         "journalctl -u latchd.service -o cat -n 20"))
     # The commands read the file too, so it is put right before the next attempt; the daemon has not seen that.
-    board.run(f"cp /root/old.toml {CONFIG}")
+    board.run(f"cp /var/tmp/old.toml {CONFIG}")
     pulse(lab, product.PULSE_MS, "reload with a typo: the old one stays")
-    board.run(f"sed 's/^unlock_ms = .*/unlock_ms = 700/' /root/old.toml >{CONFIG} && systemctl reload latchd.service")
+    board.run(f"sed 's/^unlock_ms = .*/unlock_ms = 700/' /var/tmp/old.toml >{CONFIG} && systemctl reload latchd.service")
     wait_for("the new configuration", 60, lambda: "unlock_ms = 700" in board.run("latchd config show") and lab.ready() and
              [event["event"] for event in lab.events()].count("started") == 2)
     pulse(lab, 700, "reload")
     now = board.run("systemctl show -P MainPID -P NRestarts latchd.service").split()
     lab.check("reload: the same process, not restarted", now == [pid, "0"], (pid, now))
-    board.run(f"cp /root/old.toml {CONFIG} && systemctl reload latchd.service")
+    board.run(f"cp /var/tmp/old.toml {CONFIG} && systemctl reload latchd.service")
 
 
 def pulse(lab, ms, what):
