@@ -28,6 +28,7 @@ def run(lab):
               "user_version').fetchone()[0]; d.execute(f'PRAGMA user_version = {v + %d}'); d.close()\" && " \
               "chown latchd: /var/lib/latchd/*"
     trouble(lab, "a database of a newer latchd", version % 1, version % -1, "latchd", "newer", exits="2")
+    sealed_key(lab)
     lab.check("no edge but the reload's", len(board.edges()) == 4, board.edges())
 
 
@@ -53,6 +54,20 @@ def reload(lab):
     now = board.run("systemctl show -P MainPID -P NRestarts latchd.service").split()
     lab.check("reload: the same process, not restarted", now == [pid, "0"], (pid, now))
     board.run(f"cp /var/tmp/old.toml {CONFIG} && systemctl reload latchd.service")
+
+
+def sealed_key(lab):
+    """Not wrong, but an installer's choice that can go wrong: the API key sealed to this machine, as latchd.service says."""
+    board = lab.board
+    board.run("cd /etc/latchd && systemd-creds encrypt --with-key=host --name=smile-api-key smile-api-key smile-api-key.cred && "
+              "mv smile-api-key /var/tmp/key && mkdir -p /etc/systemd/system/latchd.service.d && printf '[Service]\\n"
+              "LoadCredential=\\nLoadCredentialEncrypted=smile-api-key:/etc/latchd/smile-api-key.cred\\n' "
+              ">/etc/systemd/system/latchd.service.d/sealed.conf && systemctl daemon-reload && systemctl restart latchd")
+    wait_for("latchd with a sealed key", 60, lab.ready)
+    plain = board.ask("grep -rlsF board-test-key /etc/latchd /var/lib/latchd")[1].split()
+    lab.check("a sealed key: it is in no file of latchd's", plain == [], plain)
+    status, last = lab.attempt(lab.person("deny"))
+    lab.check("a sealed key: the service takes it", status == 3 and last.get("outcome") == "denied", (status, last))
 
 
 def pulse(lab, ms, what):
