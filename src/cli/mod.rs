@@ -8,6 +8,7 @@ mod config;
 pub mod demo;
 mod doctor;
 mod events;
+mod explain;
 mod gpio;
 mod interrupt;
 mod manual;
@@ -67,6 +68,8 @@ enum Command {
     Status(status::StatusArgs),
     /// Look at everything the door needs; each finding with its remedy.
     Doctor(doctor::DoctorArgs),
+    /// What a word or code of the service means, for the door and for latchd.
+    Explain(explain::ExplainArgs),
     /// Open the door from afar (not offered by this version).
     Unlock(UnlockArgs),
     /// Cameras: list them, try the configured one, take one picture.
@@ -178,6 +181,7 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::Events(args) => events::run(&args, format),
         Command::Status(args) => status::run(&args, format),
         Command::Doctor(args) => doctor::run(&args, format),
+        Command::Explain(args) => explain::run(&args, format),
         Command::Unlock(args) => {
             drop(args.reason);
             Err(Failure::usage(

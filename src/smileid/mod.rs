@@ -10,7 +10,7 @@
 //! nowhere: bodies are read from where the pictures lie.
 //!
 //! - [`client`]: what the agent calls. [`submission`]: the words it calls with. [`settings`]: checked settings.
-//! - `v3`, `v1`: the two protocols. [`verdict`]: their words and codes. [`classify`]: what a failure means.
+//! - `v3`, `v1`: the two protocols. [`codes`]: their words and codes as one table. [`verdict`]: the verdict of each. [`classify`]: what a failure means.
 //! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
 //! - [`result`]: a result for people and programs. [`bench`]: the client measured alone.
 
@@ -19,6 +19,7 @@ pub mod bench;
 pub mod body;
 pub mod classify;
 pub mod client;
+pub mod codes;
 pub mod failure;
 mod json;
 mod link;
