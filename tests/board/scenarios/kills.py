@@ -16,13 +16,26 @@ UNITS = {"guard": "latchd-guard.service", "agent": "latchd.service"}
 def run(lab):
     lab.fresh()
     for process, kind in LIMITS:
-        seen = [lab.part(f"{process} {kind} {number}", lambda p=process, k=kind, n=number: strike(lab, p, k, n))
+        seen = [lab.part(f"{process} {kind} {number}", lambda p=process, k=kind, n=number: undisturbed(lab, p, k, n))
                 for number in range(1, lab.count("kills") + 1)]
+        repeated = sum(one.get("repeated", 0) for one in seen)
+        lab.check(f"{process} {kind}: at most 10 % were repeated", repeated <= max(1, len(seen) // 10), repeated)
+        if repeated:
+            lab.note(f"{process} {kind}: {repeated} repeated: the machine was busy, and the guard missed the agent's heartbeat")
         delays = sorted(one["delay"] for one in seen if one.get("delay") is not None)
         if delays:
             lab.note(f"{process} {kind}: locked {quantile(delays, 0.5) * 1000:.0f} ms after (p50), "
                      f"{delays[-1] * 1000:.0f} ms at most, {len(delays)} times in the pulse")
     lab.check("locked", lab.locked())
+
+
+def undisturbed(lab, process, kind, number):
+    """A strike; one more when the emulator was not given its time, so that the guard rightly took the agent for dead."""
+    for repeated in range(3):
+        got = strike(lab, process, kind, number)
+        if not got.get("disturbed"):
+            break
+    return {**got, "repeated": repeated}
 
 
 def quantile(ordered, part):
@@ -39,7 +52,8 @@ def strike(lab, process, kind, number):
     hit = talk.wait(lambda line: '"granted"' in line, 90)
     if hit is None:
         _, lines, err = talk.end()
-        return {"checks": [("granted", False, (lines[-2:], err[-200:]))]}
+        return {"disturbed": any('"lock_failed"' in line for line in lines),
+                "checks": [("granted", False, (lines[-2:], err[-200:]))]}
     edges = board.wait_for_edges(before + 2, 60)[before:]
     mark = board.wait_for_edges(marks + 1, 60, MARKER)[marks][0]
     if kind == "stop" and not (process == "agent" and number == 1):
