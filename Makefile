@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo check test bench cross deb board board-full install clean-cache
+.PHONY: help prerequisites build demo check test conformance bench cross deb board board-full install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -25,11 +25,14 @@ demo: build ## Build, then watch a door: granted, denied, offline, late, killed 
 
 check: ## What test does, without the ARM builds and the board: some minutes
 	@scripts/prerequisites.sh test
-	@scripts/test.sh fmt clippy lean shell units deny nextest doctest demo
+	@scripts/test.sh fmt clippy lean shell units deny nextest doctest demo sdk
 
 test: ## Format, lint, licences, all tests, the demo, ARM builds, the board; ends with one line of counts
 	@scripts/prerequisites.sh test
 	@scripts/test.sh
+
+conformance: prerequisites ## The vendor's own clients and OpenAPI file against latchd sandbox
+	@scripts/conformance.sh
 
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh

@@ -95,6 +95,9 @@ look() {
     if [ "$purpose" = test ]; then
         cargo fmt --version >/dev/null 2>&1 || lack 'rustfmt' rustfmt-web
         cargo clippy --version >/dev/null 2>&1 || lack 'clippy' rust-web-clippy
+        have shellcheck || lack 'shellcheck (reads the scripts)' shellcheck
+        python3 -c 'import ensurepip' 2>/dev/null || lack "Python's venv (the vendor's Python clients)" python3-venv
+        have npm || lack "npm (the vendor's JavaScript client)" npm
     fi
 }
 

@@ -2,7 +2,7 @@
 # Runs every check of latchd, part by part, each timed; ends with a table and one line of counts.
 # A part that cannot run on this machine is skipped loudly and counted as skipped, never as passed.
 #
-# usage: test.sh [PART…]     parts: fmt clippy lean shell units deny nextest doctest demo cross board (all by default)
+# usage: test.sh [PART…]     parts: fmt clippy lean shell units deny nextest doctest demo sdk cross board (all by default)
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -99,6 +99,8 @@ doctest() { cargo test --locked --doc; }
 
 demo() { cargo build --release --locked && "$CARGO_TARGET_DIR/release/latchd" demo --fast; }
 
+sdk() { scripts/conformance.sh; }
+
 # Debian's cross compilers and emulators are installed by apt when they are missing.
 debian_and_root() {
     command -v apt-get >/dev/null || { skip 'this is no Debian'; return; }
@@ -125,7 +127,7 @@ run() {
     case $part in
     nextest) count '^ *Summary \[|^test result:' ;;
     doctest | cross) count '^test result:' ;;
-    board) count '^board: [0-9]+ passed' ;;
+    board | sdk) count '^(board|conformance): [0-9]+ passed' ;;
     esac
     if ((code == 77)); then
         result=skipped skipped=$((skipped + 1))
@@ -143,10 +145,10 @@ run() {
 }
 
 parts=("$@")
-((${#parts[@]})) || parts=(fmt clippy lean shell units deny nextest doctest demo cross board)
+((${#parts[@]})) || parts=(fmt clippy lean shell units deny nextest doctest demo sdk cross board)
 for part in "${parts[@]}"; do
     case $part in
-    fmt | clippy | lean | shell | units | deny | nextest | doctest | demo | cross | board) run "$part" ;;
+    fmt | clippy | lean | shell | units | deny | nextest | doctest | demo | sdk | cross | board) run "$part" ;;
     *) echo "test.sh: no part is called $part" >&2 && exit 2 ;;
     esac
 done

@@ -271,7 +271,7 @@ fn another_body_type_is_415_and_another_path_404() {
     );
     let answer = desk.submit("authenticate", &job("u"));
     assert_eq!(answer.status, 404);
-    assert_eq!(desk.agent.get(desk.url("/v3/token")).call().unwrap().status(), 404);
+    assert_eq!(desk.agent.get(desk.url("/v3/token")).call().unwrap().status(), 405);
 }
 
 #[test]

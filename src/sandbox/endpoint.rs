@@ -66,6 +66,19 @@ impl Endpoint {
         }
     }
 
+    /// The methods of a path that is known; empty for any other path.
+    pub(super) fn methods(path: &str) -> Vec<&'static str> {
+        [Method::POST, Method::GET, Method::PUT]
+            .iter()
+            .filter(|method| Self::of(method, path).is_some())
+            .map(|method| match *method {
+                Method::POST => "POST",
+                Method::GET => "GET",
+                _ => "PUT",
+            })
+            .collect()
+    }
+
     /// Whether whom a call is about stands in its body, so that it is unknown before the body was read.
     pub(super) const fn names_its_user_in_the_body(self) -> bool {
         matches!(self, Self::V3Registration | Self::V3Authentication | Self::V1Upload | Self::V1JobStatus)
@@ -87,5 +100,10 @@ mod tests {
         assert_eq!(Endpoint::of(&Method::GET, "/v3/status/job_1"), Some((Endpoint::V3Status, "job_1")));
         assert_eq!(Endpoint::of(&Method::GET, "/v3/token"), None);
         assert_eq!(Endpoint::of(&Method::POST, "/v3/enroll"), None);
+        assert_eq!(
+            (Endpoint::methods("/v3/status/job_1"), Endpoint::methods("/v3/token")),
+            (vec!["GET"], vec!["POST"])
+        );
+        assert_eq!(Endpoint::methods("/v3/enroll"), Vec::<&str>::new());
     }
 }

@@ -28,7 +28,13 @@ pub(super) async fn exchange(
     let (parts, body) = request.into_parts();
     let Some((endpoint, rest)) = Endpoint::of(&parts.method, parts.uri.path()) else {
         intake::throw_away(body);
-        return Ok(finish(&service, Answer::refusal(404, "Resource not found."), Form::Whole));
+        let methods = Endpoint::methods(parts.uri.path()).join(", ");
+        let answer = if methods.is_empty() {
+            Answer::refusal(404, "Resource not found.")
+        } else {
+            Answer::refusal(405, "Method not allowed.").with("allow", methods)
+        };
+        return Ok(finish(&service, answer, Form::Whole));
     };
     let mut fault = arrived(&service, endpoint, rest);
     if let Some(fault) = fault.take_if(|fault| fault.kind.stage() == Stage::Head) {
