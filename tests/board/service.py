@@ -7,6 +7,7 @@ board sent can be looked at, and the network can be taken away.
 import contextlib
 import json
 import re
+import select
 import socket
 import ssl
 import subprocess
@@ -129,10 +130,7 @@ class Service:
             down = ours.wrap_socket(plain, server_side=True)
             ends.append(down)
             self._note(ends)
-            back = threading.Thread(target=self._copy, args=(up, down, None), daemon=True)
-            back.start()
-            self._copy(down, up, bytearray())
-            back.join()
+            self._relay(down, up)
         except OSError:
             pass
         finally:
@@ -148,16 +146,26 @@ class Service:
             if self.listener is None:
                 raise OSError("offline")
 
-    def _copy(self, source, sink, record):
-        with contextlib.suppress(OSError):
-            while chunk := source.recv(65536):
-                if record is not None and len(record) < KEEP_BYTES:
+    def _relay(self, down, up):
+        """Both ways in one thread, for a TLS connection is not for two at once; until one end is done."""
+        record = bytearray()
+        for end in (down, up):
+            end.setblocking(False)
+        while True:
+            for end in [end for end in (down, up) if end.pending()] or select.select((down, up), (), ())[0]:
+                try:
+                    chunk = end.recv(65536)
+                except ssl.SSLWantReadError:
+                    continue  # a record that carries nothing, or half of one
+                if not chunk:
+                    return
+                if end is down and len(record) < KEEP_BYTES:
                     record += chunk
                     self._take_requests(record)
-                sink.sendall(chunk)
-        for end in (source, sink):
-            with contextlib.suppress(OSError):
-                end.shutdown(socket.SHUT_RDWR)
+                other = up if end is down else down
+                other.setblocking(True)
+                other.sendall(chunk)
+                other.setblocking(False)
 
     def _take_requests(self, record):
         """Cuts whole requests off the front of a connection's bytes; keeps the submissions."""

@@ -18,12 +18,14 @@ from pathlib import Path
 
 from PIL import Image
 
+import golden
+
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 PARTNER, KEY = "1234", "conformance-key"
 LIMIT = 180  # seconds for a driver; only a failed run meets it
 SCENARIO = """
-enrolled = ["v1-denied", "v1-spoof"]
+enrolled = ["v1-denied", "v1-spoof", "golden-theirs-authentication", "golden-ours-authentication"]
 
 [default]
 decide_after_ms = 100
@@ -61,7 +63,8 @@ class Sandbox:
         if not line:
             raise SystemExit(f"latchd sandbox does not start: {(place / 'sandbox.log').read_text()[-500:]}")
         said = json.loads(line)
-        self.url, self.ca = said["listening"], str(place / "tls/ca.pem")
+        self.url, self.ca, self.tls = said["listening"], str(place / "tls/ca.pem"), place / "tls"
+        self.partner, self.key = PARTNER, KEY
 
     def token(self):
         request = urllib.request.Request(f"{self.url}/v3/token", data=b"", headers={
@@ -123,6 +126,7 @@ def main():
             # Most of a driver's time is its own waiting between two polls.
             with concurrent.futures.ThreadPoolExecutor() as pool:
                 rows = [row for some in pool.map(lambda driver: drive(*driver), drivers) for row in some]
+            rows += golden.compare(latchd, environment, place, sandbox)
             rows += fuzz(sandbox, environment, place)
         finally:
             sandbox.end()
