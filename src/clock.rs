@@ -136,7 +136,7 @@ impl SystemClock {
         let digits: Vec<u8> =
             text.chars().filter_map(|c| c.to_digit(16)).filter_map(|d| u8::try_from(d).ok()).collect();
         if digits.len() == 32 {
-            for (byte, pair) in id.iter_mut().zip(digits.chunks_exact(2)) {
+            for (byte, pair) in id.iter_mut().zip(digits.as_chunks::<2>().0) {
                 *byte = pair.iter().fold(0, |high, low| high << 4 | low);
             }
         } else {

@@ -30,7 +30,7 @@ fn read_uuid(text: &str) -> Option<[u8; 16]> {
         return None;
     }
     let mut bytes = [0; 16];
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+    for (byte, pair) in bytes.iter_mut().zip(digits.as_chunks::<2>().0) {
         *byte = pair.iter().fold(0, |high, low| high << 4 | low);
     }
     Some(bytes)

@@ -52,6 +52,7 @@ use lock::LockView;
 use message::Message;
 use sd_notify::NotifyState;
 use shared::{DatabaseAlarm, Opened, Shared};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -161,7 +162,8 @@ pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) ->
     let handler = Arc::clone(&control);
     thread("control-read", move || server::serve(&readers, false, &handler))?;
     thread("control-operator", move || server::serve(&operators, true, &control))?;
-    signals(messages, check)?;
+    let told_to_stop = Arc::new(AtomicBool::new(false));
+    signals(messages, check, Arc::clone(&told_to_stop))?;
 
     if let Some(limit) = sd_notify::watchdog_enabled() {
         let all = Arc::clone(&shared);
@@ -192,12 +194,13 @@ pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) ->
         let _ = std::fs::remove_file(path);
     }
     log::logger().flush();
-    Ok(ended)
+    // Told while it was ending: it must not begin again.
+    Ok(if told_to_stop.load(Ordering::Acquire) { Ended::Stopped } else { ended })
 }
 
 /// No new work, and some time for submissions under way: one that is cut off is an unknown outcome.
 fn farewell(shared: &Shared) {
-    shared.stopping.store(true, std::sync::atomic::Ordering::Release);
+    shared.stopping.store(true, Ordering::Release);
     let (_keep, never) = bounded::<()>(0);
     let end = shared.clock.boot().plus(FAREWELL);
     while shared.watchdog.is_busy(&["submitter", "drain"]) && shared.clock.boot() < end {
@@ -233,19 +236,29 @@ fn start_records(shared: &Shared, opening: &Opening) -> Result<(), AgentError> {
     }
 }
 
-fn signals(director: crossbeam_channel::Sender<Message>, check: Check) -> Result<(), AgentError> {
+fn signals(
+    director: crossbeam_channel::Sender<Message>,
+    check: Check,
+    told_to_stop: Arc<AtomicBool>,
+) -> Result<(), AgentError> {
     use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
     let caught = [SIGTERM, SIGINT, SIGHUP];
     let mut signals = signal_hook::iterator::Signals::new(caught).map_err(AgentError::Thread)?;
     thread("signals", move || {
         for signal in &mut signals {
-            let message = if signal == SIGHUP { Message::Reload } else { Message::Stop };
-            if signal == SIGHUP
-                && let Err(text) = check()
-            {
-                log::error!("the changed configuration is not taken, the old one stays: {text}");
-                continue;
-            }
+            let message = match signal {
+                SIGHUP => match check() {
+                    Ok(()) => Message::Reload,
+                    Err(text) => {
+                        log::error!("the changed configuration is not taken, the old one stays: {text}");
+                        continue;
+                    }
+                },
+                _ => {
+                    told_to_stop.store(true, Ordering::Release);
+                    Message::Stop
+                }
+            };
             let _ = director.send(message);
         }
     })

@@ -227,7 +227,7 @@ impl Grid {
         let columns: Vec<(usize, usize)> = (0..GRID).map(|cell| bounds(cell, width)).collect();
         let mut lumas = vec![0u32; width];
         let mut total = 0u64;
-        for (cell_row, cells) in grid.cells.chunks_exact_mut(GRID).enumerate() {
+        for (cell_row, cells) in grid.cells.as_chunks_mut::<GRID>().0.iter_mut().enumerate() {
             let (top, bottom) = bounds(cell_row, height);
             lumas.fill(0);
             for row in frame.rgb.chunks_exact(width * 3).take(bottom).skip(top) {
@@ -256,10 +256,10 @@ impl Grid {
             return 0.0;
         }
         let (mut sum, mut squares, mut count) = (0.0f64, 0.0f64, 0.0f64);
-        let rows: Vec<&[f32]> = self.cells.chunks_exact(GRID).collect();
+        let rows = self.cells.as_chunks::<GRID>().0;
         for window in rows.windows(3) {
             let [above, here, below] = window else { continue };
-            for ((above, below), here) in above.iter().zip(*below).skip(1).zip(here.windows(3)) {
+            for ((above, below), here) in above.iter().zip(below).skip(1).zip(here.windows(3)) {
                 let &[left, centre, right] = here else { continue };
                 let laplacian = f64::from(above + below + left + right - 4.0 * centre);
                 sum += laplacian;

@@ -64,7 +64,8 @@ pub fn hex(link: &[u8; 32]) -> String {
 pub(super) fn from_hex(text: &str) -> Option<[u8; 32]> {
     let digits: Vec<u8> =
         text.chars().map(|c| c.to_digit(16).and_then(|d| u8::try_from(d).ok())).collect::<Option<_>>()?;
-    let bytes: Vec<u8> = digits.chunks_exact(2).map(|pair| pair.iter().fold(0, |h, l| h << 4 | l)).collect();
+    let bytes: Vec<u8> =
+        digits.as_chunks::<2>().0.iter().map(|pair| pair.iter().fold(0, |h, l| h << 4 | l)).collect();
     bytes.try_into().ok().filter(|_| text.len() == 64)
 }
 
