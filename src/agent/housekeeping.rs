@@ -6,10 +6,13 @@ use super::operations;
 use super::records;
 use super::shared::Shared;
 use crate::audit;
+use crate::clock::Wall;
 use std::time::Duration;
 
 /// How often it looks for what has had its time.
 const ROUND: Duration = Duration::from_secs(60);
+/// How often it looks whether somebody has set the clock, while that is not known: held jobs wait for it.
+const CLOCK_ROUND: Duration = Duration::from_secs(5);
 /// How often a head that moved is written to the journal.
 const HEAD: Duration = Duration::from_secs(3600);
 /// Longest piece of work.
@@ -30,6 +33,8 @@ pub fn run(shared: &Shared) {
     let mut settled_at = 0;
     loop {
         let left = next_round.since(shared.clock.boot());
+        let clock_known = shared.clock.wall() != Wall::Unknown;
+        let left = if clock_known { left } else { left.min(CLOCK_ROUND) };
         let changed = match &network {
             Some(network) => network.wait(left),
             None => {
@@ -42,6 +47,9 @@ pub fn run(shared: &Shared) {
         if changed {
             log::debug!("the network changed; the queue is looked at");
             records::hurry(shared);
+        }
+        if !clock_known && records::release_clock_held(shared) {
+            shared.wake();
         }
         // By the time and not by the silence: a network that flaps must not keep pictures from being erased.
         if now >= next_round {
