@@ -46,9 +46,21 @@ impl fmt::Debug for Pixels {
     }
 }
 
-/// An encoded JPEG picture.
+/// An encoded picture: JPEG, and for a document as it was handed in also PNG.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Jpeg(pub Vec<u8>);
+
+impl Jpeg {
+    /// The ending of its file's name.
+    pub fn file_ending(&self) -> &'static str {
+        if self.0.starts_with(PNG_MAGIC) { "png" } else { "jpg" }
+    }
+}
+
+/// What every PNG file begins with.
+pub const PNG_MAGIC: &[u8] = b"\x89PNG\r\n\x1a\n";
+/// What every JPEG file begins with.
+pub const JPEG_MAGIC: &[u8] = &[0xff, 0xd8, 0xff];
 
 impl fmt::Debug for Jpeg {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

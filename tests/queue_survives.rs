@@ -15,7 +15,7 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::access::Verdict;
+use latchd::access::{PictureKind, Verdict};
 use latchd::clock::{BootId, BootTime, ManualClock, Wall};
 use latchd::config::model::{Queue, Retention, UnknownOutcome};
 use latchd::queue::policy::{Answer, PauseReason, after_failure};
@@ -34,10 +34,13 @@ fn a_job_is_what_was_put_in() {
     let loaded = desk.store.read(|tx| queue::load(tx, &desk.key, job)).unwrap();
     assert_eq!(loaded.info.state, State::Sending);
     assert_eq!(
-        (loaded.details.as_slice(), loaded.selfie.0.as_slice()),
+        (loaded.details.as_slice(), loaded.pictures_of(PictureKind::Selfie).next().unwrap()),
         (DETAILS, b"the selfie of somebody".as_slice())
     );
-    assert_eq!(loaded.liveness.iter().map(|jpeg| jpeg.0[0]).collect::<Vec<_>>(), (0..8).collect::<Vec<_>>());
+    assert_eq!(
+        loaded.pictures_of(PictureKind::Liveness).map(|jpeg| jpeg[0]).collect::<Vec<_>>(),
+        (0..8).collect::<Vec<_>>()
+    );
     assert!(!format!("{loaded:?}").contains("Ada") && !format!("{loaded:?}").contains("0042"));
     assert!(matches!(
         desk.write(|tx| enqueue(tx, &desk.key, job, Api::V3, Born::New)),
@@ -417,7 +420,7 @@ fn a_job_is_there_after_the_process_was_killed() {
     let clock = Arc::new(ManualClock::new(BootTime::from_millis(9), Wall::Unknown));
     let (store, _) = Store::open(settings(&dir.path().join("latchd.db"), clock)).unwrap();
     let job = store.read(|tx| queue::load(tx, &key(), id(5))).unwrap();
-    assert_eq!((job.liveness.len(), job.info.state), (8, State::Sending));
+    assert_eq!((job.pictures_of(PictureKind::Liveness).count(), job.info.state), (8, State::Sending));
     let recovered = store.write(queue::recover_at_start).unwrap();
     assert_eq!(recovered.unknown, [id(5)]);
 }

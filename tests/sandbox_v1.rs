@@ -7,7 +7,7 @@ mod sandbox_support;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use latchd::access::words::Product;
+use latchd::access::Check;
 use latchd::sandbox::{Endpoint, Protocol};
 use sandbox_support::*;
 use serde_json::{Value, json};
@@ -106,7 +106,7 @@ fn a_job_goes_from_upload_to_a_signed_result() {
     assert_eq!(done["signature"].as_str().unwrap(), sign(stamp));
 
     let seen = &desk.running.jobs()[0];
-    assert_eq!((seen.protocol, seen.product, seen.images()), (Protocol::V1, Product::Authentication, 9));
+    assert_eq!((seen.protocol, seen.product, seen.images()), (Protocol::V1, Check::Authentication, 9));
     assert_eq!((seen.decision.as_str(), seen.body_bytes), ("0820", zip().len()));
     assert_eq!(desk.running.calls_of(Endpoint::V1JobStatus), 3);
     assert_eq!(desk.running.calls_of(Endpoint::V1Put), 1);

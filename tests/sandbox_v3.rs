@@ -5,7 +5,7 @@
 
 mod sandbox_support;
 
-use latchd::access::words::Product;
+use latchd::access::Check;
 use latchd::sandbox::{Endpoint, Protocol};
 use sandbox_support::*;
 use serde_json::{Value, json};
@@ -39,7 +39,7 @@ fn an_authentication_goes_from_token_to_clear() {
     let jobs = desk.running.jobs();
     assert_eq!(jobs.len(), 1);
     let seen = &jobs[0];
-    assert_eq!((seen.protocol, seen.product), (Protocol::V3, Product::Authentication));
+    assert_eq!((seen.protocol, seen.product), (Protocol::V3, Check::Authentication));
     assert_eq!((seen.job_id.as_str(), seen.user_id.as_str()), (id.as_str(), "u-1"));
     assert_eq!((seen.images(), seen.image_bytes[0]), (9, jpeg(64).len()));
     assert_eq!(seen.partner_params["door"], "north");

@@ -1,6 +1,7 @@
 //! PURE. The words of the trade and every rule over them. No I/O, no clock, no threads: time comes in as a value.
 
 pub mod admit;
+pub mod check;
 pub mod decide;
 pub mod lockout;
 pub mod machine;
@@ -8,6 +9,7 @@ pub mod outcome;
 pub mod words;
 
 pub use admit::{Claim, NotAdmitted, Readiness, Standing, WhoMayOpen};
+pub use check::{Check, Finding, PictureKind, Task};
 pub use decide::{Decision, Expected, decide};
 pub use lockout::LockoutRule;
 pub use machine::{Command, Event, Machine, Note, Rules, SubmitFailure};

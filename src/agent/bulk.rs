@@ -3,10 +3,9 @@
 use super::details;
 use super::error::AgentError;
 use super::shared::{database_path, device_key, open_store};
-use crate::access::{JobId, Product, UserId, sortable_id};
+use crate::access::{JobId, PictureKind, Product, Task, UserId, sortable_id};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
-use crate::config::model::Api;
 use crate::queue::{self, Born, NewJob};
 use crate::store::{Mode, check_key};
 use std::sync::Arc;
@@ -46,11 +45,9 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
     }
     let user = UserId::parse("bench").map_err(crate::people::PeopleError::NotAUserId)?;
     let details = details::test_identity();
-    let liveness = [bulk.picture; 8];
-    let api = match config.smile.api {
-        Api::V1 => queue::Api::V1,
-        Api::V3 => queue::Api::V3,
-    };
+    let mut pictures = [(PictureKind::Liveness, bulk.picture); 9];
+    pictures[0].0 = PictureKind::Selfie;
+    let api = queue::Api::from(config.smile.api);
     let begun = clock.boot();
     let mut left = bulk.jobs;
     while left > 0 {
@@ -67,12 +64,11 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
                         id,
                         attempt: None,
                         user_id: &user,
-                        product: Product::Authentication,
+                        task: Task::Door(Product::Authentication),
                         api,
                         allow_new_enroll: false,
                         details: &details,
-                        selfie: bulk.picture,
-                        liveness: &liveness,
+                        pictures: &pictures,
                         born: Born::New,
                     },
                 )?;

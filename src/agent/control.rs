@@ -1,12 +1,13 @@
 //! Answers the control sockets: claims go to the director, everything else to the database.
 
+use super::checks::{self, CheckOrder};
 use super::lock::LockView;
 use super::message::{ClaimOrder, Message};
 use super::operations::{self, Actor};
 use super::shared::Shared;
-use crate::access::{Claim, Product, UserId};
+use crate::access::{Claim, PictureKind, Product, Task, UserId};
 use crate::control::server::{Answer, Handler, Peer};
-use crate::control::{Reply, Request};
+use crate::control::{Picture, Reply, Request};
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -64,6 +65,37 @@ impl Control {
         }
     }
 
+    #[allow(clippy::too_many_arguments)] // the request's own fields
+    fn submit(
+        &self,
+        peer: Peer,
+        product: &str,
+        user_id: Option<String>,
+        form: &str,
+        pictures: Vec<Picture>,
+        wait: bool,
+        answer: &mut Answer,
+    ) {
+        let order = check_order(product, user_id, form, pictures);
+        let Some(order) = order else {
+            let cause = "the check is not understood".to_owned();
+            let remedy = "are command and daemon of one version?".to_owned();
+            let _ = answer.send(&Reply::Failed { exit: 2, cause, remedy });
+            return;
+        };
+        let actor = reader_of(peer);
+        let answer = std::cell::RefCell::new(answer);
+        let mut gone = || {
+            let answer = answer.borrow();
+            answer.called_off() || answer.abandoned()
+        };
+        let mut each = |reply: Reply| drop(answer.borrow_mut().send(&reply));
+        if let Err(error) = checks::in_daemon(&self.shared, order, actor, wait, &mut gone, &mut each) {
+            let (exit, cause, remedy) = (error.exit_code(), error.to_string(), error.remedy());
+            each(Reply::Failed { exit, cause, remedy });
+        }
+    }
+
     fn follow(&self, mut after: i64, answer: &mut Answer) {
         let (_keep, never) = bounded::<()>(0);
         loop {
@@ -78,6 +110,20 @@ impl Control {
             let _ = never.recv_timeout(FOLLOW);
         }
     }
+}
+
+fn check_order(
+    product: &str,
+    user_id: Option<String>,
+    form: &str,
+    pictures: Vec<Picture>,
+) -> Option<CheckOrder> {
+    let Task::Check(check) = Task::parse(product)? else { return None };
+    let pictures = pictures
+        .into_iter()
+        .map(|picture| Some((PictureKind::parse(&picture.kind)?, picture.bytes)))
+        .collect::<Option<_>>()?;
+    Some(CheckOrder { check, user_id, form: serde_json::from_str(form).ok()?, pictures })
 }
 
 /// Who claims over the socket is known by the kernel's word for its user: five denials of a badge reader that runs as one
@@ -102,6 +148,9 @@ impl Handler for Control {
                 let received = self.shared.clock.boot();
                 let order = ClaimOrder { claim, allow_new_enroll, no_wait: !wait, received, replies: told };
                 self.claim(order, &replies, answer);
+            }
+            Request::Submit { product, user_id, form, pictures, wait } => {
+                self.submit(peer, &product, user_id, &form, pictures, wait, answer);
             }
             Request::Events { after, follow: true } => self.follow(after, answer),
             Request::Status => {

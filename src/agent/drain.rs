@@ -2,13 +2,13 @@
 //! ends in the queue and the audit; it has no handle to the guard (door-rules 2).
 
 use super::error::AgentError;
-use super::job::Outgoing;
-use super::records;
+use super::job::{Sendable, load};
+use super::records::{self, Already};
 use super::shared::{Shared, Unsettled, submission_limit};
-use crate::access::JobId;
+use crate::access::{JobId, Task};
 use crate::clock::BootTime;
 use crate::queue::{self, Move, QueueError};
-use crate::smileid::{Handle, LookUp, Repeat, Status};
+use crate::smileid::{Accepted, CheckAccepted, CheckHandle, Handle, LookUp, Repeat, Status};
 use crate::store::Transaction;
 use crossbeam_channel::{Receiver, RecvTimeoutError};
 use std::sync::PoisonError;
@@ -108,7 +108,7 @@ fn catch_up(shared: &Shared) -> Result<(), AgentError> {
     let mut unsettled = shared.unsettled.lock().unwrap_or_else(PoisonError::into_inner);
     while let Some((job, what)) = unsettled.last() {
         let written = match what {
-            Unsettled::Accepted(remote_job) => records::accepted(shared, *job, remote_job),
+            Unsettled::Accepted(remote_job) => records::accepted(shared, *job, remote_job, Already::Nothing),
             Unsettled::Failed(failure) => records::try_settle(shared, *job, failure, vec![]),
         };
         match written {
@@ -122,35 +122,68 @@ fn catch_up(shared: &Shared) -> Result<(), AgentError> {
     Ok(())
 }
 
-fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+/// Submits one job; what the service says of it ends in the queue.
+pub(super) fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
     shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)))?;
-    let sent = match Outgoing::load(shared, job) {
-        Ok(outgoing) => outgoing.submit(shared),
+    let sent = match load(shared, job) {
+        Ok(Sendable::Door(outgoing)) => outgoing.submit(shared).map(|accepted| {
+            let Accepted { handle, report } = accepted;
+            let already = report.as_ref().map_or(Already::Nothing, Already::Report);
+            take(shared, job, &handle.remote_job, already)
+        }),
+        Ok(Sendable::Check(outgoing)) => outgoing.submit(shared).map(|accepted| {
+            let CheckAccepted { handle, finding } = accepted;
+            let already = finding.as_ref().map_or(Already::Nothing, Already::Finding);
+            take(shared, job, &handle.remote_job, already)
+        }),
         Err(error) => Err(error.into_failure()),
     };
-    match sent {
-        Ok(handle) => records::accepted(shared, job, &handle.remote_job)
-            .inspect_err(|_| shared.remember(job, Unsettled::Accepted(handle.remote_job))),
-        Err(failure) => {
-            log::warn!(job:% = job, failure = failure.kind.name(); "submission failed: {failure}");
-            records::settle(shared, job, &failure, vec![]);
-            Ok(())
-        }
-    }
+    sent.unwrap_or_else(|failure| {
+        log::warn!(job:% = job, failure = failure.kind.name(); "submission failed: {failure}");
+        records::settle(shared, job, &failure, vec![]);
+        Ok(())
+    })
 }
 
-fn handle(shared: &Shared, job: JobId) -> Result<Handle, AgentError> {
+fn take(shared: &Shared, job: JobId, remote_job: &str, already: Already<'_>) -> Result<(), AgentError> {
+    records::accepted(shared, job, remote_job, already)
+        .inspect_err(|_| shared.remember(job, Unsettled::Accepted(remote_job.to_owned())))
+}
+
+/// A job as the service knows it.
+enum Known {
+    Door(Handle),
+    Check(CheckHandle),
+}
+
+fn known(shared: &Shared, job: JobId) -> Result<Known, AgentError> {
     let row = shared.store.read(|tx| queue::info(tx, job))?;
-    let remote_job = row.remote.unwrap_or_else(|| job.to_string());
-    Ok(Handle { product: row.product, user_id: row.user_id, remote_job })
+    let (user_id, remote_job) = (row.user_id, row.remote.unwrap_or_else(|| job.to_string()));
+    Ok(match row.task {
+        Task::Door(product) => Known::Door(Handle { product, user_id, remote_job }),
+        Task::Check(check) => Known::Check(CheckHandle { check, user_id, remote_job }),
+    })
 }
 
-fn poll(shared: &Shared, job: JobId) -> Result<(), AgentError> {
-    let handle = handle(shared, job)?;
-    match shared.client.status(&handle) {
-        Ok(Status::Final(report)) => records::drained_verdict(shared, job, &report),
-        Ok(Status::Pending) => postpone(shared, job),
-        Ok(Status::NotFound) => not_found(shared, job),
+/// Asks for the verdict on one job.
+pub(super) fn poll(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    let told = match known(shared, job)? {
+        Known::Door(handle) => match shared.client.status(&handle) {
+            Ok(Status::Final(report)) => return records::drained_verdict(shared, job, &report),
+            Ok(Status::Pending) => Ok(true),
+            Ok(Status::NotFound) => Ok(false),
+            Err(failure) => Err(failure),
+        },
+        Known::Check(handle) => match shared.client.check_status(&handle) {
+            Ok(Status::Final(finding)) => return records::drained_finding(shared, job, &finding),
+            Ok(Status::Pending) => Ok(true),
+            Ok(Status::NotFound) => Ok(false),
+            Err(failure) => Err(failure),
+        },
+    };
+    match told {
+        Ok(true) => postpone(shared, job),
+        Ok(false) => not_found(shared, job),
         Err(failure) => {
             log::debug!(job:% = job, failure = failure.kind.name(); "no status: {failure}");
             postpone(shared, job)
@@ -178,15 +211,26 @@ fn not_found(shared: &Shared, job: JobId) -> Result<(), AgentError> {
 
 /// v1: what became of a job whose answer was lost (queue promise 2).
 fn look_up(shared: &Shared, job: JobId) -> Result<(), AgentError> {
-    let handle = handle(shared, job)?;
-    match shared.client.look_up(&handle) {
-        Ok(LookUp::Done(report)) => {
-            records::accepted(shared, job, &handle.remote_job)?;
-            records::drained_verdict(shared, job, &report)
-        }
-        Ok(LookUp::Processing) => records::accepted(shared, job, &handle.remote_job),
+    let own = job.to_string();
+    let found = match known(shared, job)? {
+        Known::Door(handle) => match shared.client.look_up(&handle) {
+            Ok(LookUp::Done(report)) => {
+                return records::accepted(shared, job, &own, Already::Report(&report));
+            }
+            other => other.map(without_answer),
+        },
+        Known::Check(handle) => match shared.client.check_look_up(&handle) {
+            Ok(LookUp::Done(finding)) => {
+                return records::accepted(shared, job, &own, Already::Finding(&finding));
+            }
+            other => other.map(without_answer),
+        },
+    };
+    match found {
+        // Sent already, and worked on.
+        Ok(None) => records::accepted(shared, job, &own, Already::Nothing),
         // From here on it is a job that waits like the others, for its turn and for the end of a pause.
-        Ok(LookUp::NotReceived(repeat)) => {
+        Ok(Some(repeat)) => {
             let reserved = repeat == Repeat::ArchiveMissing;
             Ok(shared.store.write(|tx| queue::transition(tx, job, &Move::ProvedUntaken { reserved }))?)
         }
@@ -194,5 +238,12 @@ fn look_up(shared: &Shared, job: JobId) -> Result<(), AgentError> {
             log::debug!(job:% = job, failure = failure.kind.name(); "no look-up: {failure}");
             postpone(shared, job)
         }
+    }
+}
+
+fn without_answer<R>(found: LookUp<R>) -> Option<Repeat> {
+    match found {
+        LookUp::NotReceived(repeat) => Some(repeat),
+        LookUp::Processing | LookUp::Done(_) => None,
     }
 }

@@ -6,7 +6,7 @@ use crate::control::ControlError;
 use crate::guard::GuardError;
 use crate::people::PeopleError;
 use crate::queue::QueueError;
-use crate::smileid::SmileError;
+use crate::smileid::{BadField, SmileError};
 use crate::store::StoreError;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -56,6 +56,9 @@ pub enum AgentError {
         /// What to write instead.
         remedy: &'static str,
     },
+    /// A field of a check is missing or wrong.
+    #[error(transparent)]
+    Field(#[from] BadField),
     /// A job without a recorded consent (door-rules 16).
     #[error("no consent is recorded for this person")]
     NoConsent,
@@ -116,6 +119,7 @@ impl AgentError {
             }
             Self::Thread(_) => "check the limits of the unit (TasksMax, MemoryMax)".into(),
             Self::Request { remedy, .. } => (*remedy).into(),
+            Self::Field(field) => field.remedy.into(),
             Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),
             Self::Replaced { .. } => {
                 "start the daemon, which writes it into the events; then import the people again".into()
@@ -167,6 +171,7 @@ impl AgentError {
             | Self::Smile(_)
             | Self::ApiKey { .. }
             | Self::Request { .. }
+            | Self::Field(_)
             | Self::NoDeviceKey { .. }
             | Self::WrongUser { .. }
             | Self::NoDirectory { .. }

@@ -3,19 +3,36 @@
 use super::details;
 use super::error::AgentError;
 use super::shared::Shared;
-use crate::access::JobId;
+use crate::access::{Check, JobId, PictureKind, Product, Task};
 use crate::clock::Wall;
 use crate::queue::{self, Job, QueueError};
 use crate::smileid::{
-    Consent, Details, Enrolment, Failure, FailureKind, Handle, Images, Reject, Repeat, Submission,
+    Accepted, CheckAccepted, CheckForm, CheckPictures, CheckSubmission, Consent, Details, Device, Enrolment,
+    Failure, FailureKind, Images, Reject, Repeat, Submission,
 };
 use crate::store::StoreError;
 
-/// A job with its pictures, ready to be sent.
+/// A job of the door with its pictures, ready to be sent.
 pub struct Outgoing {
     job: Job,
+    product: Product,
     details: Details,
     consent: Consent,
+}
+
+/// A check with its pictures, ready to be sent.
+pub struct OutgoingCheck {
+    job: Job,
+    check: Check,
+    form: CheckForm,
+}
+
+/// Whichever a job of the queue is.
+pub enum Sendable {
+    /// For the door.
+    Door(Box<Outgoing>),
+    /// For nobody's door.
+    Check(Box<OutgoingCheck>),
 }
 
 /// Why a job cannot be sent.
@@ -27,6 +44,9 @@ pub enum Unsendable {
     /// The person's details are not readable.
     #[error("the job's details cannot be read")]
     Details,
+    /// A check where a job of the door is meant.
+    #[error("this is no job of the door")]
+    NotForTheDoor,
 }
 
 impl Unsendable {
@@ -34,7 +54,7 @@ impl Unsendable {
     /// taken; whatever else the disk or the database refused is tried again.
     pub fn into_failure(self) -> Failure {
         let hopeless = match &self {
-            Self::Details => true,
+            Self::Details | Self::NotForTheDoor => true,
             Self::Agent(AgentError::Queue(QueueError::Store(error))) => {
                 matches!(error, StoreError::Unsealable { .. } | StoreError::Row { .. })
             }
@@ -61,38 +81,99 @@ fn not_sent(kind: FailureKind, text: &str) -> Failure {
     }
 }
 
+/// Reads a job with its pictures.
+pub fn load(shared: &Shared, id: JobId) -> Result<Sendable, Unsendable> {
+    let job = shared.store.read(|tx| queue::load(tx, &shared.keys.queue, id)).map_err(AgentError::from)?;
+    Ok(match job.info.task {
+        Task::Door(product) => {
+            let (details, consent) = details::from_bytes(&job.details).ok_or(Unsendable::Details)?;
+            Sendable::Door(Box::new(Outgoing { job, product, details, consent }))
+        }
+        Task::Check(check) => {
+            let form = serde_json::from_slice(&job.details).map_err(|_| Unsendable::Details)?;
+            Sendable::Check(Box::new(OutgoingCheck { job, check, form }))
+        }
+    })
+}
+
+/// Certificates and signatures are judged by the time (queue promise 7).
+fn clock_known(shared: &Shared) -> Result<(), Failure> {
+    match shared.clock.wall() {
+        Wall::Unknown => Err(not_sent(FailureKind::ClockUnknown, "the time is not known")),
+        Wall::Known(_) => Ok(()),
+    }
+}
+
+fn repeat_of(job: &Job) -> Repeat {
+    if job.info.reserved { Repeat::ArchiveMissing } else { Repeat::AsFirst }
+}
+
 impl Outgoing {
-    /// Reads a job with its pictures.
+    /// Reads a job of the door with its pictures.
     pub fn load(shared: &Shared, id: JobId) -> Result<Self, Unsendable> {
-        let job =
-            shared.store.read(|tx| queue::load(tx, &shared.keys.queue, id)).map_err(AgentError::from)?;
-        let (details, consent) = details::from_bytes(&job.details).ok_or(Unsendable::Details)?;
-        Ok(Self { job, details, consent })
+        match load(shared, id)? {
+            Sendable::Door(outgoing) => Ok(*outgoing),
+            Sendable::Check(_) => Err(Unsendable::NotForTheDoor),
+        }
     }
 
     /// Sends it.
-    pub fn submit(&self, shared: &Shared) -> Result<Handle, Failure> {
-        if shared.clock.wall() == Wall::Unknown {
-            // Certificates and signatures are judged by the time (queue promise 7).
-            return Err(not_sent(FailureKind::ClockUnknown, "the time is not known"));
-        }
+    pub fn submit(&self, shared: &Shared) -> Result<Accepted, Failure> {
+        clock_known(shared)?;
         let info = &self.job.info;
-        let liveness: Vec<&[u8]> = self.job.liveness.iter().map(|jpeg| jpeg.0.as_slice()).collect();
+        let liveness: Vec<&[u8]> = self.job.pictures_of(PictureKind::Liveness).collect();
+        let selfie = self.job.pictures_of(PictureKind::Selfie).next().unwrap_or_default();
         let submission = Submission {
-            product: info.product,
+            product: self.product,
             user_id: &info.user_id,
             job: info.id,
             details: &self.details,
             consent: &self.consent,
-            images: Images { selfie: &self.job.selfie.0, liveness: &liveness },
+            images: Images { selfie, liveness: &liveness },
             partner_params: &shared.config.smile.partner_params,
             geo: shared.config.smile.geo,
             id_info: None,
             enrolment: if info.allow_new_enroll { Enrolment::Replace } else { Enrolment::OnlyNew },
-            repeat: if info.reserved { Repeat::ArchiveMissing } else { Repeat::AsFirst },
+            repeat: repeat_of(&self.job),
         };
-        shared.client.submit(&submission, &mut |_| {}).map(|accepted| accepted.handle)
+        shared.client.submit(&submission, &mut |_| {})
     }
+}
+
+impl OutgoingCheck {
+    /// Sends it.
+    pub fn submit(&self, shared: &Shared) -> Result<CheckAccepted, Failure> {
+        clock_known(shared)?;
+        let info = &self.job.info;
+        let liveness: Vec<&[u8]> = self.job.pictures_of(PictureKind::Liveness).collect();
+        let others: Vec<(PictureKind, &[u8])> = self
+            .job
+            .pictures
+            .iter()
+            .filter(|(kind, _)| !matches!(kind, PictureKind::Selfie | PictureKind::Liveness))
+            .map(|(kind, picture)| (*kind, picture.0.as_slice()))
+            .collect();
+        let pictures = CheckPictures {
+            selfie: self.job.pictures_of(PictureKind::Selfie).next(),
+            liveness: &liveness,
+            others: &others,
+        };
+        let device = device(shared);
+        let repeat = repeat_of(&self.job);
+        let submission =
+            CheckSubmission::new(self.check, &info.user_id, info.id, &self.form, pictures, device, repeat)
+                .map_err(|wrong| {
+                    let kind = FailureKind::RejectedJob(Reject::Invalid);
+                    not_sent(kind, &format!("{wrong}: {}", wrong.remedy))
+                })?;
+        shared.client.submit_check(&submission, &mut |_| {})
+    }
+}
+
+/// What comes with every check of this device.
+pub fn device(shared: &Shared) -> Device<'_> {
+    let smile = &shared.config.smile;
+    Device { api: smile.api, partner_params: &smile.partner_params, geo: smile.geo }
 }
 
 #[cfg(test)]

@@ -16,6 +16,7 @@
 pub mod alone;
 pub mod bulk;
 mod camera;
+pub mod checks;
 mod control;
 mod details;
 mod director;

@@ -5,17 +5,19 @@ use super::alone;
 use super::error::AgentError;
 use super::job::Outgoing;
 use super::owner;
-use super::records::{self, NewJob};
+use super::records::{self, Already, NewJob};
 use super::shared::{Opened, Shared};
 use super::story::with_answer;
 use crate::access::admit::admit;
-use crate::access::{AttemptId, Claim, Decision, JobId, NotAdmitted, Outcome, Product, Readiness, UserId};
+use crate::access::{
+    AttemptId, Claim, Decision, JobId, NotAdmitted, Outcome, Product, Readiness, Report, UserId,
+};
 use crate::capture::{self, CaptureError, CaptureSet};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::{Config, GuardConfig};
 use crate::control::Reply;
 use crate::people::PeopleError;
-use crate::smileid::{Failure, Handle, Status};
+use crate::smileid::{Accepted, Failure, Handle, Status};
 use crate::{camera, queue};
 use serde_json::json;
 use std::path::PathBuf;
@@ -233,14 +235,17 @@ fn submit(
         Ok(outgoing) => outgoing.submit(shared),
         Err(error) => Err(error.into_failure()),
     };
-    let handle = match sent {
-        Ok(handle) => handle,
+    let Accepted { handle, report } = match sent {
+        Ok(accepted) => accepted,
         Err(failure) => {
             records::settle(shared, job, &failure, vec![]);
             return Ok(End::NotTaken(outcome_of(&failure), failure));
         }
     };
-    records::accepted(shared, job, &handle.remote_job)?;
+    records::accepted(shared, job, &handle.remote_job, Already::Nothing)?;
+    if let Some(report) = report {
+        return judged(shared, claim, job, &report);
+    }
     wait(shared, claim, job, &handle, given_up)
 }
 
@@ -252,6 +257,19 @@ fn outcome_of(failure: &Failure) -> Outcome {
         SubmitFailure::Rejected => Outcome::JobRejected,
         SubmitFailure::Paused => Outcome::Paused,
     }
+}
+
+fn judged(shared: &Shared, claim: &Claim, job: JobId, report: &Report) -> Result<End, AgentError> {
+    let row = shared.store.read(|tx| queue::info(tx, job))?;
+    let decision = records::decision_of(&row, report);
+    records::drained_verdict(shared, job, report)?;
+    Ok(match decision {
+        Decision::Approve if claim.product == Product::Registration => End::Outcome(Outcome::Enrolled),
+        Decision::Approve => End::Approved,
+        Decision::Deny { spoof } => End::Outcome(Outcome::Denied { spoof }),
+        Decision::Hold => End::Outcome(Outcome::Held),
+        Decision::Undecided | Decision::Mismatch | Decision::Unknown => End::Outcome(Outcome::Undecided),
+    })
 }
 
 fn wait(
@@ -266,20 +284,7 @@ fn wait(
     let until = shared.clock.boot().plus(WAIT);
     loop {
         if let Ok(Status::Final(report)) = shared.client.status(handle) {
-            let row = shared.store.read(|tx| queue::info(tx, job))?;
-            let decision = records::decision_of(&row, &report);
-            records::drained_verdict(shared, job, &report)?;
-            return Ok(match decision {
-                Decision::Approve if claim.product == Product::Registration => {
-                    End::Outcome(Outcome::Enrolled)
-                }
-                Decision::Approve => End::Approved,
-                Decision::Deny { spoof } => End::Outcome(Outcome::Denied { spoof }),
-                Decision::Hold => End::Outcome(Outcome::Held),
-                Decision::Undecided | Decision::Mismatch | Decision::Unknown => {
-                    End::Outcome(Outcome::Undecided)
-                }
-            });
+            return judged(shared, claim, job, &report);
         }
         if given_up() {
             return Ok(End::Outcome(Outcome::Cancelled));

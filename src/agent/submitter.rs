@@ -5,11 +5,11 @@
 
 use super::job::Outgoing;
 use super::message::{Message, Submitted};
-use super::records;
+use super::records::{self, Already};
 use super::shared::{Shared, Unsettled, submission_limit};
 use crate::access::{AttemptId, JobId};
 use crate::clock::BootTime;
-use crate::smileid::{Handle, Status};
+use crate::smileid::{Accepted, Handle, Status};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -71,15 +71,15 @@ fn submit(
             return None;
         }
     };
-    let handle = match outgoing.submit(shared) {
-        Ok(handle) => handle,
+    let Accepted { handle, report } = match outgoing.submit(shared) {
+        Ok(accepted) => accepted,
         Err(failure) => {
             tell(Submitted::Failed(failure));
             return None;
         }
     };
     let at = shared.clock.boot();
-    if let Err(error) = records::accepted(shared, job, &handle.remote_job) {
+    if let Err(error) = records::accepted(shared, job, &handle.remote_job, Already::Nothing) {
         // The service has it: the drain tries again to write that down. Without the durable id nothing may follow
         // from the verdict.
         log::error!(attempt:% = attempt, job:% = job; "the acceptance could not be saved: {error}");
@@ -88,6 +88,10 @@ fn submit(
         return None;
     }
     if !tell(Submitted::Accepted { remote_job: handle.remote_job.clone(), at }) {
+        return None;
+    }
+    if let Some(report) = report {
+        tell(Submitted::Verdict { report, at: shared.clock.boot() });
         return None;
     }
     watch(shared, orders, &handle, until, &|result| {

@@ -43,21 +43,45 @@ pub fn load(
     if !LIVENESS_COUNT.contains(&liveness.len()) {
         return Err(CaptureError::LivenessCount { count: liveness.len() });
     }
-    let pixels = picture(selfie)?;
+    let (selfie, liveness) = (load_selfie(selfie, config)?, load_liveness(liveness, config)?);
+    Ok(FileCapture(CaptureSet { selfie, liveness, first: now, taken: now, origin: Origin::Files }))
+}
+
+/// A selfie alone, checked and encoded anew.
+///
+/// # Errors
+/// The file is unreadable, no picture, too large or too small.
+pub fn load_selfie(path: &Path, config: &model::Capture) -> Result<Jpeg, CaptureError> {
+    let pixels = picture(path)?;
     if pixels.width.min(pixels.height) < config.side_min {
         return Err(CaptureError::FileTooSmall {
-            path: selfie.to_owned(),
+            path: path.to_owned(),
             width: pixels.width,
             height: pixels.height,
             side_min: config.side_min,
         });
     }
-    let selfie = encode::selfie(view(&pixels), config.jpeg_quality)?;
-    let liveness: Vec<Jpeg> = liveness
-        .iter()
-        .map(|path| encode::liveness(view(&picture(path)?), config.jpeg_quality))
-        .collect::<Result<_, _>>()?;
-    Ok(FileCapture(CaptureSet { selfie, liveness, first: now, taken: now, origin: Origin::Files }))
+    encode::selfie(view(&pixels), config.jpeg_quality)
+}
+
+/// Any number of liveness pictures, checked and encoded anew.
+///
+/// # Errors
+/// The first file that is unreadable, no picture or too large.
+pub fn load_liveness(paths: &[PathBuf], config: &model::Capture) -> Result<Vec<Jpeg>, CaptureError> {
+    paths.iter().map(|path| encode::liveness(view(&picture(path)?), config.jpeg_quality)).collect()
+}
+
+/// A picture as it was handed in, to the byte: of a document, every detail counts. It is decoded all the same, so that
+/// what is no picture is found here.
+///
+/// # Errors
+/// The file is unreadable, no picture or too large.
+pub fn load_document(path: &Path) -> Result<Vec<u8>, CaptureError> {
+    let failed = |source| CaptureError::File { path: path.to_owned(), source };
+    let bytes = read_file(path).map_err(failed)?;
+    decode(&bytes, Upright::AsStored).map_err(failed)?;
+    Ok(bytes)
 }
 
 fn picture(path: &Path) -> Result<Pixels, CaptureError> {

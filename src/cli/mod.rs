@@ -20,6 +20,7 @@ mod run;
 pub mod sandbox;
 mod session;
 mod status;
+mod submit;
 
 use clap::{Parser, Subcommand};
 use std::path::PathBuf;
@@ -60,6 +61,8 @@ enum Command {
     Authenticate(claim::ClaimArgs),
     /// Enrol a person's face.
     Enroll(claim::EnrollArgs),
+    /// A check that is about no door: a document, a number, two faces, somebody who is not on the list.
+    Submit(Box<submit::SubmitArgs>),
     /// The jobs that wait, and those that are done.
     Queue(queue::QueueArgs),
     /// What happened at this door.
@@ -177,6 +180,7 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::Sandbox(args) => sandbox::run(args),
         Command::Authenticate(args) => claim::authenticate(&args, format),
         Command::Enroll(args) => claim::enroll(&args, format),
+        Command::Submit(args) => submit::run(&args, format),
         Command::Queue(args) => queue::run(args, format),
         Command::Events(args) => events::run(&args, format),
         Command::Status(args) => status::run(&args, format),

@@ -141,6 +141,8 @@ impl Default for Smile {
 pub enum Api {
     /// An upload slot, a PUT of a zip, then the job's status.
     V1,
+    /// SmartSelfie only: one signed multipart call whose answer is the verdict.
+    V2,
     /// One multipart call with a signed token, then the job's status.
     V3,
 }

@@ -5,10 +5,12 @@
 //! [`Reply::Done`] or [`Reply::Failed`].
 
 pub mod client;
+mod picture;
 mod places;
 mod receive;
 pub mod server;
 
+pub use picture::Picture;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -55,6 +57,22 @@ pub enum Request {
         /// Enrol again a person whom the service already knows.
         #[serde(default)]
         allow_new_enroll: bool,
+    },
+    /// A check that is about no door, with its pictures.
+    Submit {
+        /// What is asked.
+        product: String,
+        /// About whom; made up from the job's id when left out.
+        #[serde(default)]
+        user_id: Option<String>,
+        /// All that is said about it, as JSON.
+        form: String,
+        /// Its pictures.
+        #[serde(default)]
+        pictures: Vec<Picture>,
+        /// Answer with the result; otherwise as soon as the job is durable.
+        #[serde(default)]
+        wait: bool,
     },
     /// Put a person on the list.
     PeopleAdd {
@@ -130,6 +148,7 @@ impl Request {
             Self::Events { .. } => "events",
             Self::Verify { .. } => "verify",
             Self::Claim { .. } => "claim",
+            Self::Submit { .. } => "submit",
             Self::PeopleAdd { .. } => "people-add",
             Self::PeopleList => "people-list",
             Self::PeopleShow { .. } => "people-show",

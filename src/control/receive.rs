@@ -1,6 +1,6 @@
 //! Receives one request: within a limit of bytes and of time as a whole, and read no further than it must be.
 
-use super::Request;
+use super::{Picture, Request};
 use crate::clock::Clock;
 use serde::Deserialize;
 use std::borrow::Cow;
@@ -10,9 +10,9 @@ use std::time::Duration;
 
 /// Longest request line on `read.sock`, in bytes: questions are short, and every member of a group may ask.
 pub const READ_LIMIT: usize = 8 * 1024;
-/// Longest request line on `operator.sock`, in bytes: an import of people is the largest.
-pub const OPERATOR_LIMIT: usize = 4 * 1024 * 1024;
-/// Longest request line of anything but an import. A value in memory takes many times its length on the line.
+/// Longest request line on `operator.sock`, in bytes: the pictures of a check are the largest, 4.5 MB as base64.
+pub const OPERATOR_LIMIT: usize = 6_500_000;
+/// Longest request line of anything but an import of people and a check with its pictures. A value in memory takes many times its length on the line.
 const SMALL: usize = 64 * 1024;
 /// How long a client may take over the whole of its request.
 pub const PATIENCE: Duration = Duration::from_secs(10);
@@ -45,7 +45,7 @@ impl NoRequest {
     pub fn remedy(self) -> &'static str {
         match self {
             Self::Acts => "use operator.sock",
-            Self::TooLong => "import fewer people at once",
+            Self::TooLong => "import fewer people at once, or smaller pictures",
             Self::Nothing | Self::Early | Self::Late => "send one line of JSON",
             Self::NotUnderstood => "are command and daemon of one version?",
         }
@@ -91,7 +91,7 @@ struct Question<'a> {
     ask: Cow<'a, str>,
 }
 
-/// The one request that may be long, read straight into its texts: anything else in their place is refused at once,
+/// A request that may be long, read straight into its texts: anything else in their place is refused at once,
 /// where the tagged [`Request`] would first build it in memory.
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -100,6 +100,22 @@ struct Import {
     _ask: String,
     format: String,
     text: String,
+}
+
+/// The other one: its pictures are decoded while the line is read.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Submit {
+    #[serde(rename = "ask")]
+    _ask: String,
+    product: String,
+    #[serde(default)]
+    user_id: Option<String>,
+    form: String,
+    #[serde(default)]
+    pictures: Vec<Picture>,
+    #[serde(default)]
+    wait: bool,
 }
 
 /// Reads a line that came over a socket which may act or not: first only what is asked.
@@ -112,6 +128,11 @@ pub fn request(line: &[u8], may_act: bool) -> Result<Request, NoRequest> {
     if question.ask == "people-import" {
         let Import { format, text, .. } = serde_json::from_slice(line).map_err(no)?;
         return Ok(Request::PeopleImport { format, text });
+    }
+    if question.ask == "submit" {
+        let Submit { product, user_id, form, pictures, wait, .. } =
+            serde_json::from_slice(line).map_err(no)?;
+        return Ok(Request::Submit { product, user_id, form, pictures, wait });
     }
     if line.len() > SMALL {
         return Err(NoRequest::TooLong);

@@ -7,7 +7,7 @@ use super::policy::{self, Facts};
 use super::row::{COLUMNS, answer_of, read_row, reason_of, verdict_name};
 use super::states::{self, Api, HeldReason, Move, State};
 use super::{QueueError, due};
-use crate::access::{AttemptId, JobId, Product};
+use crate::access::{AttemptId, JobId, PictureKind, Task};
 use crate::config::model::Queue;
 use crate::picture::Jpeg;
 use crate::store::seal::{self, Secret};
@@ -31,17 +31,15 @@ pub struct NewJob<'a> {
     /// Whom it is about.
     pub user_id: &'a crate::access::UserId,
     /// What is asked.
-    pub product: Product,
+    pub task: Task,
     /// The protocol it is made for.
     pub api: Api,
     /// Registration only: whether an already enrolled person may be enrolled anew.
     pub allow_new_enroll: bool,
     /// What the submission needs besides pictures, opaque here.
     pub details: &'a [u8],
-    /// The selfie, JPEG.
-    pub selfie: &'a [u8],
-    /// The liveness pictures, JPEG, in their order.
-    pub liveness: &'a [&'a [u8]],
+    /// Its pictures, those of one kind in their order.
+    pub pictures: &'a [(PictureKind, &'a [u8])],
     /// Submitted at once or waiting.
     pub born: Born,
 }
@@ -58,7 +56,7 @@ pub struct Info {
     /// Whom it is about.
     pub user_id: crate::access::UserId,
     /// What is asked.
-    pub product: Product,
+    pub task: Task,
     /// Its protocol.
     pub api: Api,
     /// Registration only: whether an already enrolled person may be enrolled anew.
@@ -88,7 +86,7 @@ impl Info {
     pub fn facts(&self) -> Facts {
         Facts {
             api: self.api,
-            product: self.product,
+            task: self.task,
             allow_new_enroll: self.allow_new_enroll,
             tries: self.tries,
             resubmits: self.resubmits,
@@ -102,10 +100,15 @@ pub struct Job {
     pub info: Info,
     /// What the submission needs besides pictures.
     pub details: Zeroizing<Vec<u8>>,
-    /// The selfie.
-    pub selfie: Jpeg,
-    /// The liveness pictures in their order.
-    pub liveness: Vec<Jpeg>,
+    /// Its pictures, those of one kind in their order.
+    pub pictures: Vec<(PictureKind, Jpeg)>,
+}
+
+impl Job {
+    /// The pictures of one kind, in their order.
+    pub fn pictures_of(&self, kind: PictureKind) -> impl Iterator<Item = &[u8]> {
+        self.pictures.iter().filter(move |(own, _)| *own == kind).map(|(_, picture)| picture.0.as_slice())
+    }
 }
 
 impl std::fmt::Debug for Job {
@@ -128,8 +131,7 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
     }
     let own = Secret::random(tx.source());
     let details = seal::seal(&own, &context(job.id, "details", 0), job.details, tx.source())?;
-    let bytes =
-        job.details.len() + job.selfie.len() + job.liveness.iter().map(|jpeg| jpeg.len()).sum::<usize>();
+    let bytes = job.details.len() + job.pictures.iter().map(|(_, picture)| picture.len()).sum::<usize>();
     let state = match job.born {
         Born::Sending => State::Sending,
         Born::New => State::New,
@@ -144,7 +146,7 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
             job.id.0,
             job.attempt.map(|attempt| attempt.0),
             job.user_id.as_str(),
-            job.product.name(),
+            job.task.name(),
             job.api.name(),
             job.allow_new_enroll,
             state.name().name(),
@@ -158,10 +160,12 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
     let seq = tx.last_id();
     let wrapped = seal::seal(key.secret(), &context(job.id, "key", 0), own.expose(), tx.source())?;
     tx.execute("INSERT INTO job_keys (job, wrapped) VALUES (?1, ?2)", (seq, wrapped))?;
-    let selfie = std::iter::once(("selfie", 0, job.selfie));
-    let liveness = (0_u32..).zip(job.liveness).map(|(number, jpeg)| ("liveness", number, *jpeg));
-    for (kind, number, jpeg) in selfie.chain(liveness) {
-        let sealed = seal::seal(&own, &context(job.id, kind, number), jpeg, tx.source())?;
+    let mut numbers = [0_u32; PictureKind::ALL.len()];
+    for (kind, picture) in job.pictures {
+        let Some(next) = numbers.get_mut(*kind as usize) else { continue };
+        let (kind, number) = (kind.name(), *next);
+        *next += 1;
+        let sealed = seal::seal(&own, &context(job.id, kind, number), picture, tx.source())?;
         tx.execute(
             "INSERT INTO images (job, kind, number, sealed) VALUES (?1, ?2, ?3, ?4)",
             (seq, kind, number, sealed),
@@ -194,14 +198,14 @@ pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, Queu
         [info.seq],
         |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, Vec<u8>>(2)?)),
     )?;
-    let (mut selfie, mut liveness) = (None, Vec::new());
+    let mut pictures = Vec::with_capacity(sealed.len());
     for (kind, number, sealed) in sealed {
         let mut plain = seal::open(&own, &context(id, &kind, number), &sealed, "a job's picture")?;
-        let jpeg = Jpeg(std::mem::take(&mut *plain));
-        if kind == "selfie" { selfie = Some(jpeg) } else { liveness.push(jpeg) }
+        let kind = PictureKind::parse(&kind).ok_or(StoreError::Row { what: "images.kind" })?;
+        pictures.push((kind, Jpeg(std::mem::take(&mut *plain))));
     }
-    let selfie = selfie.ok_or(StoreError::Row { what: "images.selfie" })?;
-    Ok(Job { info, details, selfie, liveness })
+    pictures.sort_by_key(|(kind, _)| *kind);
+    Ok(Job { info, details, pictures })
 }
 
 /// Moves a job on, if the table of [`states`] allows it; erases its pictures and key in the same commit when
@@ -307,7 +311,7 @@ pub fn recover_at_start(tx: &Transaction<'_>) -> Result<Recovered, QueueError> {
 /// Puts jobs of unknown outcome back to `new` where the policy allows a second submission.
 pub fn resolve_unknown(tx: &Transaction<'_>, config: &Queue) -> Result<Vec<JobId>, QueueError> {
     let mut resubmitted = Vec::new();
-    for id in ids(tx, "SELECT id FROM jobs WHERE state = 'unknown_outcome' AND api = 'v3' ORDER BY seq")? {
+    for id in ids(tx, "SELECT id FROM jobs WHERE state = 'unknown_outcome' AND api <> 'v1' ORDER BY seq")? {
         let info = info(tx, id)?;
         if info.has_images && policy::may_resubmit(&info.facts(), config) {
             transition(tx, id, &Move::Resubmit)?;

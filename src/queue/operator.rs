@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::jobs::{Info, info, load, transition};
 use super::row::{COLUMNS, read_row};
 use super::{Move, QueueError, StateName};
-use crate::access::JobId;
+use crate::access::{JobId, PictureKind};
 use crate::clock::{Wall, WallTime};
 use crate::picture::Jpeg;
 use crate::store::{QueueKey, Stamp, StoreError, Transaction};
@@ -133,7 +133,7 @@ pub fn export(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Export,
         "job": info.id.to_string(),
         "attempt": info.attempt.map(|attempt| attempt.to_string()),
         "user_id": info.user_id.as_str(),
-        "product": info.product.name(),
+        "product": info.task.name(),
         "api": info.api.name(),
         "allow_new_enroll": info.allow_new_enroll,
         "state": info.state.name().name(),
@@ -142,9 +142,16 @@ pub fn export(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Export,
         "history": history,
         "details": details,
     });
-    let names = (0..).map(|number| format!("liveness_{number}.jpg"));
-    let selfie = ("selfie.jpg".to_owned(), job.selfie);
-    let images = std::iter::once(selfie).chain(names.zip(job.liveness)).collect();
+    let mut liveness = 0..;
+    let images = job
+        .pictures
+        .into_iter()
+        .map(|(kind, picture)| {
+            let number = (kind == PictureKind::Liveness).then(|| liveness.next()).flatten();
+            let number = number.map(|number: u32| format!("_{number}")).unwrap_or_default();
+            (format!("{}{number}.{}", kind.name(), picture.file_ending()), picture)
+        })
+        .collect();
     Ok(Export { json: format!("{json:#}"), images })
 }
 

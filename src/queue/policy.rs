@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::states::{Api, HeldReason, Move};
-use crate::access::Product;
+use crate::access::Task;
 use crate::config::model::{Queue, UnknownOutcome};
 
 /// How a submission failed, in the queue's own words.
@@ -47,7 +47,7 @@ pub struct Facts {
     /// The job's protocol.
     pub api: Api,
     /// What is asked about the person.
-    pub product: Product,
+    pub task: Task,
     /// Registration only: whether an already enrolled person may be enrolled anew.
     pub allow_new_enroll: bool,
     /// Tries so far, this one not counted.
@@ -138,13 +138,13 @@ pub fn after_failure(answer: &Answer, facts: &Facts, config: &Queue, random: u64
 
 /// Whether a job with a lost answer may be submitted again although the service may have it.
 ///
-/// v1 never: there it is looked up. v3 registration with `allow_new_enroll = false` cannot do harm twice, and
+/// v1 never: there it is looked up. A registration over v2 or v3 with `allow_new_enroll = false` cannot do harm twice, and
 /// may be repeated a few times; everything else once, and only when configured.
 pub fn may_resubmit(facts: &Facts, config: &Queue) -> bool {
     if facts.api == Api::V1 {
         return false;
     }
-    if facts.product == Product::Registration && !facts.allow_new_enroll {
+    if facts.task.enrols() && !facts.allow_new_enroll {
         return facts.resubmits < REGISTRATION_RESUBMITS_MAX;
     }
     config.unknown_outcome == UnknownOutcome::ResubmitOnce && facts.resubmits == 0
@@ -165,10 +165,11 @@ fn longest(config: &Queue) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::access::Product;
     use proptest::prelude::*;
 
     fn facts(api: Api, product: Product, allow_new_enroll: bool, resubmits: u32) -> Facts {
-        Facts { api, product, allow_new_enroll, tries: 2, resubmits }
+        Facts { api, task: Task::Door(product), allow_new_enroll, tries: 2, resubmits }
     }
 
     fn authentication() -> Facts {

@@ -5,7 +5,7 @@ use rusqlite::Row;
 use super::QueueError;
 use super::jobs::Info;
 use super::states::{Api, Decided, HeldReason, State, StateName};
-use crate::access::{AttemptId, JobId, Product, UserId, Verdict};
+use crate::access::{AttemptId, JobId, Task, UserId, Verdict};
 use crate::store::{Stamp, StoreError};
 
 pub(super) const COLUMNS: &str = "seq, id, attempt, user_id, product, api, allow_new_enroll, state, reason,
@@ -91,7 +91,7 @@ impl Stored {
             id: self.id,
             attempt: self.attempt,
             user_id: sense(UserId::parse(&self.user_id).ok(), "jobs.user_id")?,
-            product: sense(Product::parse(&self.product), "jobs.product")?,
+            task: sense(Task::parse(&self.product), "jobs.product")?,
             api: sense(Api::parse(&self.api), "jobs.api")?,
             allow_new_enroll: self.allow_new_enroll,
             state,

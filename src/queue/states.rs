@@ -7,6 +7,8 @@ use crate::access::Verdict;
 pub enum Api {
     /// REST v1: the job's id is ours, so an unknown outcome can be looked up.
     V1,
+    /// REST v2: the answer is the verdict; a lost answer cannot be found again.
+    V2,
     /// REST v3: the id comes with the answer; a lost answer cannot be found again.
     V3,
 }
@@ -203,13 +205,24 @@ impl Api {
     pub fn name(self) -> &'static str {
         match self {
             Self::V1 => "v1",
+            Self::V2 => "v2",
             Self::V3 => "v3",
         }
     }
 
     /// The reverse of [`Api::name`].
     pub fn parse(name: &str) -> Option<Self> {
-        [Self::V1, Self::V3].into_iter().find(|api| api.name() == name)
+        [Self::V1, Self::V2, Self::V3].into_iter().find(|api| api.name() == name)
+    }
+}
+
+impl From<crate::config::model::Api> for Api {
+    fn from(configured: crate::config::model::Api) -> Self {
+        match configured {
+            crate::config::model::Api::V1 => Self::V1,
+            crate::config::model::Api::V2 => Self::V2,
+            crate::config::model::Api::V3 => Self::V3,
+        }
     }
 }
 
@@ -241,7 +254,7 @@ impl Move {
     /// Whether the pictures are needless from this move on (door-rules, queue 6 and 10).
     pub fn erases_images(&self, api: Api) -> bool {
         match self {
-            Self::Accept { .. } => api == Api::V3,
+            Self::Accept { .. } => api != Api::V1,
             Self::Hold(reason) => *reason != HeldReason::Clock,
             Self::Decide(_) | Self::Expire | Self::Drop { .. } => true,
             _ => false,

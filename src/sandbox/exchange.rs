@@ -14,8 +14,8 @@ use super::intake::{self, FORM_BYTES_MAX, JSON_BYTES_MAX, Unread, ZIP_BYTES_MAX}
 use super::service::Service;
 use super::spoil;
 use super::world::Key;
-use super::{v1, v3};
-use crate::access::words::Product;
+use super::{v1, v2, v3};
+use crate::access::Check;
 
 /// How long an answer that never comes is not given, before the connection ends.
 const SILENCE: Duration = Duration::from_secs(600);
@@ -100,9 +100,9 @@ fn known_user(service: &Service, endpoint: Endpoint, rest: &str) -> Option<Strin
 
 const fn bytes_max(endpoint: Endpoint) -> u64 {
     match endpoint {
-        Endpoint::V3Registration | Endpoint::V3Authentication => FORM_BYTES_MAX,
-        Endpoint::V3Token | Endpoint::V3Status | Endpoint::V1Upload | Endpoint::V1JobStatus => JSON_BYTES_MAX,
         Endpoint::V1Put => ZIP_BYTES_MAX,
+        entry if entry.entry().is_some() => FORM_BYTES_MAX,
+        _ => JSON_BYTES_MAX,
     }
 }
 
@@ -120,21 +120,24 @@ fn too_large(endpoint: Endpoint) -> Answer {
 /// A request whose body was read.
 enum Call {
     Token(Bytes),
-    Entry(Product, Result<Box<v3::Form>, Answer>),
+    V3Entry(Check, Result<Box<v3::Form>, Answer>),
+    V2Entry(Check, Result<Box<v3::Form>, Answer>),
     Status,
+    Services,
     Upload(Value),
     Put(Bytes),
     JobStatus(Value),
+    Number(Check, Value),
 }
 
 impl Call {
     async fn read(endpoint: Endpoint, parts: &Parts, body: Bytes) -> Self {
-        let product = match endpoint {
-            Endpoint::V3Registration => Product::Registration,
-            Endpoint::V3Authentication => Product::Authentication,
-            other => return Self::read_plain(other, body),
-        };
-        Self::Entry(product, v3::read_form(product, &parts.headers, body).await.map(Box::new))
+        let Some(check) = endpoint.entry() else { return Self::read_plain(endpoint, body) };
+        let form = v3::read_form(check, &parts.headers, body).await.map(Box::new);
+        match endpoint {
+            Endpoint::V2Enroll | Endpoint::V2Authentication => Self::V2Entry(check, form),
+            _ => Self::V3Entry(check, form),
+        }
     }
 
     fn read_plain(endpoint: Endpoint, body: Bytes) -> Self {
@@ -143,8 +146,11 @@ impl Call {
         match endpoint {
             Endpoint::V1Upload => Self::Upload(json(body)),
             Endpoint::V1JobStatus => Self::JobStatus(json(body)),
+            Endpoint::V1IdVerification => Self::Number(Check::EnhancedKyc, json(body)),
+            Endpoint::V2Verify => Self::Number(Check::BasicKyc, json(body)),
             Endpoint::V1Put => Self::Put(body),
             Endpoint::V3Token => Self::Token(body),
+            Endpoint::V3Services => Self::Services,
             _ => Self::Status,
         }
     }
@@ -152,14 +158,14 @@ impl Call {
     /// Whom the body says that the call is about.
     fn user<'a>(&'a self, parts: &'a Parts) -> Option<&'a str> {
         match self {
-            Self::Entry(_, form) => form
+            Self::V3Entry(_, form) | Self::V2Entry(_, form) => form
                 .as_ref()
                 .ok()
                 .and_then(|form| form.user_id.as_deref())
                 .or_else(|| parts.headers.get("user-id").and_then(|value| value.to_str().ok())),
-            Self::Upload(body) => v1::user_of_upload(body),
+            Self::Upload(body) | Self::Number(_, body) => v1::user_of_upload(body),
             Self::JobStatus(body) => v1::user_of_status(body),
-            Self::Token(_) | Self::Status | Self::Put(_) => None,
+            Self::Token(_) | Self::Status | Self::Services | Self::Put(_) => None,
         }
     }
 
@@ -167,10 +173,16 @@ impl Call {
     async fn answer(self, service: &Service, parts: &Parts, rest: &str) -> Answer {
         match self {
             Self::Token(body) => v3::issue(service, &parts.headers, body).await,
-            Self::Entry(product, form) => match (v3::check_token(service, &parts.headers), form) {
+            Self::V3Entry(check, form) => match (v3::check_token(service, &parts.headers), form) {
                 (Err(answer), _) | (Ok(_), Err(answer)) => answer,
-                (Ok(claims), Ok(form)) => v3::submit(service, product, &parts.headers, &claims, &form),
+                (Ok(claims), Ok(form)) => v3::submit(service, check, &parts.headers, &claims, &form),
             },
+            Self::V2Entry(check, form) => match (v2::authorize(service, &parts.headers), form) {
+                (Err(answer), _) | (Ok(()), Err(answer)) => answer,
+                (Ok(()), Ok(form)) => v2::submit(service, check, &form),
+            },
+            Self::Services => v3::services(rest, parts.uri.query().unwrap_or_default()),
+            Self::Number(check, body) => v1::number(service, check, &body),
             Self::Status => match v3::check_token(service, &parts.headers) {
                 Ok(_) => v3::status(service, rest),
                 Err(answer) => answer,

@@ -2,7 +2,7 @@
 
 use super::identities;
 use super::scenario::{Rule, Scenario, UnknownIdentity};
-use crate::access::words::Product;
+use crate::access::Check;
 
 /// What a v3 job says about itself that decides it when no rule does.
 #[derive(Debug, Clone, Copy)]
@@ -67,7 +67,7 @@ impl Ending {
 
     /// Whether the code is an approval.
     pub(super) fn is_approval(&self) -> bool {
-        matches!(self.code.as_str(), "0820" | "0840" | "1220" | "1240")
+        matches!(self.code.as_str(), "0810" | "0820" | "0840" | "1012" | "1020" | "1021" | "1220" | "1240")
     }
 
     /// Whether a person at the service has still to look.
@@ -76,8 +76,8 @@ impl Ending {
     }
 }
 
-/// How a v1 job ends, by the rule's code, the rule's v3 word, the job's `sandbox_result`, or well.
-pub(super) fn v1_ending(rule: &Rule, product: Product, sandbox_result: Option<&str>) -> Ending {
+/// How a v1 or v2 job ends, by the rule's code, the rule's v3 word, the job's `sandbox_result`, or well.
+pub(super) fn v1_ending(rule: &Rule, check: Check, sandbox_result: Option<&str>) -> Ending {
     let word = match (&rule.result_code, &rule.verdict) {
         (Some(code), _) => code.as_str(),
         (None, Some(word)) => word.as_str(),
@@ -87,22 +87,56 @@ pub(super) fn v1_ending(rule: &Rule, product: Product, sandbox_result: Option<&s
             _ => "clear",
         },
     };
-    let code = match (word, product) {
-        ("clear", Product::Authentication) => "0820",
-        ("clear", Product::Registration) => "0840",
-        ("block", Product::Authentication) => "0821",
-        ("block", Product::Registration) => "0841",
-        ("attention", Product::Authentication) => "0822",
-        ("attention", Product::Registration) => "0842",
-        ("error", Product::Authentication) => "0922",
-        ("error", Product::Registration) => "0942",
-        (other, _) => other,
-    };
+    let code = code_of(word, check).unwrap_or(word);
     Ending::new(code, rule.result_text.as_deref().unwrap_or_else(|| text_of(code)))
+}
+
+/// The code that stands for a v3 word; `None` for any other text, which is a code itself.
+fn code_of(word: &str, check: Check) -> Option<&'static str> {
+    let [clear, block, attention, error] = match check {
+        Check::Authentication => ["0820", "0821", "0822", "0922"],
+        Check::Registration => ["0840", "0841", "0842", "0942"],
+        Check::BiometricKyc => ["0810", "0811", "0812", "0912"],
+        Check::EnhancedKyc => ["1012", "1013", "1014", "1015"],
+        Check::BasicKyc => ["1020", "1022", "1021", "1015"],
+        // How a photograph's update ends is published nowhere: played as a document's check.
+        Check::DocumentVerification
+        | Check::EnhancedDocumentVerification
+        | Check::UpdatePhoto
+        | Check::Compare => ["0810", "0811", "0812", "0001"],
+    };
+    Some(match word {
+        "clear" => clear,
+        "block" => block,
+        "attention" => attention,
+        "error" => error,
+        _ => return None,
+    })
+}
+
+/// How a number's check ends when no rule says: by the number's last digit, as the service's test data do.
+pub(super) fn number_ending(rule: &Rule, check: Check, sandbox_result: Option<&str>, number: &str) -> Ending {
+    let scripted = rule.result_code.is_some() || rule.verdict.is_some() || sandbox_result.is_some();
+    let code = match number.chars().next_back() {
+        Some('1') => "1013",
+        Some('2') => "1014",
+        Some('3') => "1015",
+        _ => return v1_ending(rule, check, sandbox_result),
+    };
+    if scripted { v1_ending(rule, check, sandbox_result) } else { Ending::new(code, text_of(code)) }
 }
 
 fn text_of(code: &str) -> &'static str {
     match code {
+        "0810" => "Verified",
+        "0811" => "Not Verified",
+        "1012" => "ID Number Validated",
+        "1013" => "ID Not Found",
+        "1014" => "ID Number Format Not Supported",
+        "1015" => "ID Authority Unavailable",
+        "1020" => "Exact Match",
+        "1021" => "Partial Match",
+        "1022" => "No Match",
         "0820" | "1220" => "Authenticated",
         "0840" | "1240" => "Enroll User",
         "0821" | "1221" => "Failed Authentication",
@@ -152,15 +186,15 @@ mod tests {
     fn v1_codes_follow_the_product() {
         let none = Rule::default();
         let code = |rule: &Rule, product, result| v1_ending(rule, product, result).code;
-        assert_eq!(code(&none, Product::Authentication, None), "0820");
-        assert_eq!(code(&none, Product::Registration, Some("0")), "0840");
-        assert_eq!(code(&none, Product::Authentication, Some("1")), "0821");
-        assert_eq!(code(&none, Product::Registration, Some("2")), "0842");
+        assert_eq!(code(&none, Check::Authentication, None), "0820");
+        assert_eq!(code(&none, Check::Registration, Some("0")), "0840");
+        assert_eq!(code(&none, Check::Authentication, Some("1")), "0821");
+        assert_eq!(code(&none, Check::Registration, Some("2")), "0842");
         let word = Rule { verdict: Some("error".into()), ..Rule::default() };
-        assert_eq!(code(&word, Product::Registration, None), "0942");
+        assert_eq!(code(&word, Check::Registration, None), "0942");
         let scripted =
             Rule { result_code: Some("0813".into()), verdict: Some("clear".into()), ..Rule::default() };
-        let ending = v1_ending(&scripted, Product::Authentication, None);
+        let ending = v1_ending(&scripted, Check::Authentication, None);
         assert_eq!((ending.code.as_str(), ending.is_success()), ("0813", false));
     }
 }

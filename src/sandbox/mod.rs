@@ -1,4 +1,4 @@
-//! A stand-in for Smile ID v1 and v3 over TLS, for the demo, the tests and people who integrate.
+//! A stand-in for Smile ID v1, v2 and v3 over TLS, for the demo, the tests and people who integrate.
 //!
 //! It is strict about what it receives (token, signature, part names, counts, JPEG-ness, sizes) and plays what a
 //! [`Scenario`] says: verdicts per user, delays, and faults on the wire, so that a client can be held against a bad
@@ -24,6 +24,7 @@ mod service;
 mod spoil;
 mod tls;
 mod v1;
+mod v2;
 mod v3;
 mod world;
 

@@ -11,6 +11,14 @@ pub(super) fn is_jpeg(bytes: &[u8]) -> bool {
             .is_ok_and(|(width, height)| width > 0 && height > 0)
 }
 
+/// Whether `bytes` are a JPEG or a PNG whose header gives a size.
+pub(super) fn is_jpeg_or_png(bytes: &[u8]) -> bool {
+    is_jpeg(bytes)
+        || ImageReader::with_format(Cursor::new(bytes), ImageFormat::Png)
+            .into_dimensions()
+            .is_ok_and(|(width, height)| width > 0 && height > 0)
+}
+
 #[cfg(test)]
 mod tests {
     use super::is_jpeg;

@@ -7,7 +7,7 @@ use super::endpoint::Endpoint;
 use super::fault::Counters;
 use super::judge::Ending;
 use super::scenario::Scenario;
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::clock::{BootTime, Wall};
 
 /// The oldest job is forgotten beyond this many.
@@ -16,8 +16,10 @@ const JOBS_MAX: usize = 100_000;
 /// Which of the service's protocols a job came by.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Protocol {
-    /// Upload, zip, job status.
+    /// Upload, zip, job status; or one call of a number's check.
     V1,
+    /// One signed call, whose answer is the verdict.
+    V2,
     /// One multipart call, status.
     V3,
 }
@@ -27,6 +29,7 @@ impl Protocol {
     pub const fn name(self) -> &'static str {
         match self {
             Self::V1 => "v1",
+            Self::V2 => "v2",
             Self::V3 => "v3",
         }
     }
@@ -38,7 +41,7 @@ pub struct JobSeen {
     /// How it came.
     pub protocol: Protocol,
     /// What was asked.
-    pub product: Product,
+    pub product: Check,
     /// v3: the id that the sandbox gave; v1: the client's own.
     pub job_id: String,
     /// Whom it is about.
@@ -96,6 +99,8 @@ pub(super) struct V1Job {
     pub smile_job_id: String,
     /// The sandbox_result that came with the upload call.
     pub sandbox_result: Option<String>,
+    /// The upload call said that the face on file stands for the selfie.
+    pub use_enrolled_image: bool,
     /// Present with the zip.
     pub ending: Option<Ending>,
 }
@@ -198,7 +203,7 @@ mod tests {
     fn job(id: &str) -> Job {
         let seen = JobSeen {
             protocol: Protocol::V3,
-            product: Product::Authentication,
+            product: Check::Authentication,
             job_id: id.into(),
             user_id: "u-secret".into(),
             received: BootTime::from_millis(1),

@@ -13,7 +13,7 @@ use std::time::Duration;
 pub enum Endpoint {
     /// v3 token.
     Token,
-    /// v3 registration or authentication: the call that makes the job.
+    /// v3 or v2: the call that makes the job.
     Entry,
     /// v3 status.
     Status,
@@ -23,6 +23,8 @@ pub enum Endpoint {
     Put,
     /// v1 job_status.
     JobStatus,
+    /// v1 id_verification or v2 verify: the one call of a number's check, whose answer is the result.
+    Number,
 }
 
 impl Endpoint {
@@ -69,7 +71,7 @@ pub fn classify(api: Api, endpoint: Endpoint, sent: BodyProgress, ended: Ended<'
         Ended::Nonsense => unanswered(endpoint, sent),
         Ended::Answered(seen) => match (endpoint, api) {
             (Endpoint::Put, _) => of_storage(sent, seen),
-            (_, Api::V1) => of_v1(endpoint, sent, seen),
+            (_, Api::V1 | Api::V2) => of_v1(endpoint, sent, seen),
             (_, Api::V3) => of_v3(endpoint, sent, seen),
         },
     }

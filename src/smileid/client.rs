@@ -1,12 +1,15 @@
 //! The client the agent holds: one connection pool, one token, shared by its threads.
 
 use super::body::Body;
+use super::check::{CheckAccepted, CheckHandle, CheckSubmission};
 use super::classify::Endpoint;
 use super::failure::{Failure, FailureKind};
 use super::settings::{Settings, SmileError};
 use super::submission::{Accepted, Handle, LookUp, Progress, Status, Submission};
 use super::token::TokenCache;
 use super::transport::{Call, Exchange, Transport};
+use super::wire::{Asked, Taken, Told, Way, Wire, way};
+use crate::access::Finding;
 use crate::clock::{Clock, Random, WallTime};
 use crate::config::model::Api;
 use secrecy::ExposeSecret as _;
@@ -69,7 +72,8 @@ impl Client {
         }
     }
 
-    /// Submits one job, once. `progress` is told when the pictures begin to leave and when the last byte has left.
+    /// Submits one job of the door, once. `progress` is told when the pictures begin to leave and when the last byte has
+    /// left.
     ///
     /// # Errors
     /// The kind says whether the service may have the job; see [`FailureKind`].
@@ -79,27 +83,79 @@ impl Client {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Accepted, Failure> {
         submission.check()?;
-        match self.api() {
-            Api::V3 => self.v3_submit(submission, progress),
-            Api::V1 => self.v1_submit(submission, progress),
+        let Taken { remote_job, told } = self.send(&submission.wire(), progress)?;
+        let (product, user_id) = (submission.product, submission.user_id.clone());
+        let report = told.map(|told| told.report(product));
+        Ok(Accepted { handle: Handle { product, user_id, remote_job }, report })
+    }
+
+    /// Submits one check, once; as [`Client::submit`].
+    ///
+    /// # Errors
+    /// The kind says whether the service may have the job; see [`FailureKind`].
+    pub fn submit_check(
+        &self,
+        submission: &CheckSubmission<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<CheckAccepted, Failure> {
+        let wire = submission.wire();
+        let check = submission.check();
+        let Taken { remote_job, told } = self.send(&wire, progress)?;
+        let finding = told.map(|told| told.finding(check));
+        Ok(CheckAccepted {
+            handle: CheckHandle { check, user_id: wire.user_id.clone(), remote_job },
+            finding,
+        })
+    }
+
+    fn send(&self, wire: &Wire<'_>, progress: &mut dyn FnMut(Progress)) -> Result<Taken, Failure> {
+        match way(wire.task, self.api())? {
+            Way::V3(path) => self.v3_submit(path, wire, progress),
+            Way::V2(path) => self.v2_submit(path, wire, progress),
+            Way::Archive => self.v1_submit(wire, progress),
+            Way::Number(path) => self.number_submit(path, wire, progress),
         }
     }
 
-    /// Asks for the state of a job.
+    /// Asks for the state of a job of the door.
     pub fn status(&self, handle: &Handle) -> Result<Status, Failure> {
-        match self.api() {
-            Api::V3 => self.v3_status(handle),
-            Api::V1 => self.v1_status(handle),
+        let told = self.ask(handle.asked())?;
+        Ok(told.map(|told| told.report(handle.product)))
+    }
+
+    /// Asks for the state of a check.
+    pub fn check_status(&self, handle: &CheckHandle) -> Result<Status<Finding>, Failure> {
+        let told = self.ask(handle.asked())?;
+        Ok(told.map(|told| told.finding(handle.check)))
+    }
+
+    fn ask(&self, asked: Asked<'_>) -> Result<Status<Told>, Failure> {
+        match way(asked.task, self.api())? {
+            Way::V3(_) => self.v3_status(asked),
+            Way::Archive | Way::Number("v1/id_verification") => self.v1_status(asked),
+            // The submission's answer was the verdict; there is no call that tells it again.
+            Way::V2(_) | Way::Number(_) => Ok(Status::NotFound),
         }
     }
 
-    /// What became of a job whose submission got no clear answer. v1 only: v3 knows no job by our own id.
+    /// What became of a job whose submission got no clear answer. v1 only: v2 and v3 know no job by our own id.
     pub fn look_up(&self, handle: &Handle) -> Result<LookUp, Failure> {
-        match self.api() {
-            Api::V1 => self.v1_look_up(handle),
-            Api::V3 => Err(Failure::local(
+        let told = self.look(handle.asked())?;
+        Ok(told.map(|told| told.report(handle.product)))
+    }
+
+    /// As [`Client::look_up`], for a check.
+    pub fn check_look_up(&self, handle: &CheckHandle) -> Result<LookUp<Finding>, Failure> {
+        let told = self.look(handle.asked())?;
+        Ok(told.map(|told| told.finding(handle.check)))
+    }
+
+    fn look(&self, asked: Asked<'_>) -> Result<LookUp<Told>, Failure> {
+        match way(asked.task, self.api())? {
+            Way::Archive | Way::Number("v1/id_verification") => self.v1_look_up(asked),
+            Way::V2(_) | Way::V3(_) | Way::Number(_) => Err(Failure::local(
                 FailureKind::Configuration,
-                "v3 has no call that finds a job by our own id; only a callback or a person can tell",
+                "v2 and v3 have no call that finds a job by our own id; only a callback or a person can tell",
             )),
         }
     }
@@ -113,24 +169,25 @@ impl Client {
         self.source.clone()
     }
 
-    /// Words that must not be in any text about `submission`.
-    pub(crate) fn secrets<'a>(&'a self, submission: &'a Submission<'_>) -> Vec<&'a str> {
+    /// Words that must not be in any text about a job.
+    pub(crate) fn secrets<'a>(&'a self, wire: &'a Wire<'_>) -> Vec<&'a str> {
         let mut words = vec![self.settings.api_key.expose_secret()];
-        words.extend(submission.private_words());
+        words.extend(wire.private_words());
         words
     }
 
     /// The object of a successful answer; everything else is the failure it means.
     pub(crate) fn success<'e>(
         &self,
+        api: Api,
         exchange: &'e Exchange,
         secrets: &[&str],
     ) -> Result<&'e Map<String, Value>, Failure> {
         match &exchange.result {
             Ok(answer) if (200..300).contains(&answer.http) => {
-                answer.json.as_ref().map_err(|why| exchange.failure(self.api(), why, secrets))
+                answer.json.as_ref().map_err(|why| exchange.failure(api, why, secrets))
             }
-            _ => Err(exchange.failure(self.api(), "", secrets)),
+            _ => Err(exchange.failure(api, "", secrets)),
         }
     }
 }

@@ -1,4 +1,4 @@
-//! The service's protocol, v3 and v1, over one transport.
+//! The service's protocols, v1, v2 and v3, over one transport.
 //!
 //! This room turns a [`Submission`] into requests and answers into an [`access::Report`](crate::access::Report).
 //! It decides nothing about doors or queues: it tells exactly what a failure means ([`FailureKind`]) and what the
@@ -10,17 +10,21 @@
 //! nowhere: bodies are read from where the pictures lie.
 //!
 //! - [`client`]: what the agent calls. [`submission`]: the words it calls with. [`settings`]: checked settings.
-//! - `v3`, `v1`: the two protocols. [`codes`]: their words and codes as one table. [`verdict`]: the verdict of each. [`classify`]: what a failure means.
+//! - [`check`], [`fields`]: checks that are about no door, and what each field must look like. `wire`: what both kinds of
+//!   job come to.
+//! - `v3`, `v2`, `v1`: the protocols. [`codes`]: their words and codes as one table. [`verdict`]: the verdict of each. [`classify`]: what a failure means.
 //! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
 //! - [`result`]: a result for people and programs. [`bench`]: the client measured alone.
 
 mod archive;
 pub mod bench;
 pub mod body;
+pub mod check;
 pub mod classify;
 pub mod client;
 pub mod codes;
 pub mod failure;
+pub mod fields;
 mod json;
 mod link;
 mod multipart;
@@ -32,12 +36,18 @@ pub mod submission;
 mod token;
 mod transport;
 mod v1;
+mod v2;
 mod v3;
 pub mod verdict;
+mod wire;
 
 pub use body::BodyProgress;
+pub use check::{
+    CheckAccepted, CheckForm, CheckHandle, CheckPictures, CheckSubmission, Comparison, ConsentForm, Device,
+};
 pub use client::Client;
 pub use failure::{Failure, FailureKind, Reject};
+pub use fields::BadField;
 pub use result::ResultLine;
 pub use settings::{Settings, SmileError, Timeouts, Trust};
 pub use submission::{

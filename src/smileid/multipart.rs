@@ -49,9 +49,10 @@ impl<'a> Form<'a> {
         self.open.push_str("\r\n");
     }
 
-    /// A JPEG file part.
-    pub(crate) fn jpeg(&mut self, name: &'static str, file: &'static str, bytes: &'a [u8]) {
-        self.head(name, &format!("; filename=\"{file}\"\r\nContent-Type: image/jpeg"));
+    /// A picture's file part; its type is that of the file's name.
+    pub(crate) fn picture(&mut self, name: &'static str, file: &'static str, bytes: &'a [u8]) {
+        let kind = if file.ends_with(".png") { "png" } else { "jpeg" };
+        self.head(name, &format!("; filename=\"{file}\"\r\nContent-Type: image/{kind}"));
         self.pieces.push(Cow::Owned(std::mem::take(&mut self.open).into_bytes()));
         self.pieces.push(Cow::Borrowed(bytes));
         self.open.push_str("\r\n");
@@ -82,7 +83,7 @@ mod tests {
         let mut form = Form::new(&Ones);
         form.text("user_id", "u-1");
         form.json("consent", &serde_json::json!({"granted": true}));
-        form.jpeg("selfie_image", "selfie.jpg", b"\xff\xd8\xff");
+        form.picture("selfie_image", "selfie.jpg", b"\xff\xd8\xff");
         let (content_type, pieces) = form.finish();
         let b = "latchd-11111111111111111111111111111111";
         assert_eq!(content_type, format!("multipart/form-data; boundary={b}"));
@@ -104,7 +105,7 @@ mod tests {
     fn pictures_are_borrowed() {
         let picture = vec![0_u8; 1000];
         let mut form = Form::new(&SystemRandom);
-        form.jpeg("selfie_image", "selfie.jpg", &picture);
+        form.picture("selfie_image", "selfie.jpg", &picture);
         let (_, pieces) = form.finish();
         let borrowed =
             pieces.iter().any(|piece| matches!(piece, Cow::Borrowed(p) if p.as_ptr() == picture.as_ptr()));

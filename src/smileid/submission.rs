@@ -1,9 +1,12 @@
 //! What the agent hands in and what it gets back.
 
 use super::failure::{Failure, FailureKind, Reject};
-use crate::access::{JobId, Product, Report, UserId};
+use super::fields::BadField;
+use super::wire::{Asked, Wire};
+use crate::access::{JobId, Product, Report, Task, UserId};
 use crate::clock::WallTime;
 use crate::config::model::Geo;
+use crate::picture::JPEG_MAGIC;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -111,6 +114,8 @@ pub struct IdInfo {
     pub phone_number: Option<String>,
     /// Bank code.
     pub bank_code: Option<String>,
+    /// Mobile money operator.
+    pub operator: Option<String>,
 }
 
 /// How far a submission got, told while it runs.
@@ -134,6 +139,8 @@ pub enum Progress {
 pub struct Accepted {
     /// What to poll with.
     pub handle: Handle,
+    /// The verdict, where the submission's answer already is one (v2).
+    pub report: Option<Report>,
 }
 
 /// Enough to ask for a job's state, also after a restart.
@@ -152,24 +159,29 @@ impl Handle {
     pub fn own(product: Product, user_id: UserId, job: JobId) -> Self {
         Self { product, user_id, remote_job: job.to_string() }
     }
+
+    pub(crate) fn asked(&self) -> Asked<'_> {
+        let task = Task::Door(self.product);
+        Asked { task, user_id: &self.user_id, remote_job: &self.remote_job }
+    }
 }
 
 /// The state of a job the service was asked about.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum Status {
+pub enum Status<R = Report> {
     /// Running.
     Pending,
     /// Decided. The caller compares user and job before it believes it (door-rules 4).
-    Final(Report),
+    Final(R),
     /// The service does not know it (v3), or waits for its archive (v1). Right after a submission: ask again.
     NotFound,
 }
 
 /// What became of a v1 job whose answer was lost.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub enum LookUp {
+pub enum LookUp<R = Report> {
     /// Decided: nothing to send.
-    Done(Report),
+    Done(R),
     /// The archive is there: nothing to send, poll.
     Processing,
     /// The service has no pictures of it: submit again, in this way.
@@ -183,19 +195,68 @@ pub const BYTES_MAX: usize = 4_500_000;
 /// configuration file force an approval (door-rules 4).
 const RESERVED: [&str; 4] = ["job_id", "user_id", "job_type", "sandbox_result"];
 
-impl Submission<'_> {
+impl<T> Status<T> {
+    /// The same state with another kind of answer.
+    pub(crate) fn map<R>(self, turn: impl FnOnce(T) -> R) -> Status<R> {
+        match self {
+            Self::Pending => Status::Pending,
+            Self::Final(told) => Status::Final(turn(told)),
+            Self::NotFound => Status::NotFound,
+        }
+    }
+}
+
+impl<T> LookUp<T> {
+    /// The same state with another kind of answer.
+    pub(crate) fn map<R>(self, turn: impl FnOnce(T) -> R) -> LookUp<R> {
+        match self {
+            Self::Done(told) => LookUp::Done(turn(told)),
+            Self::Processing => LookUp::Processing,
+            Self::NotReceived(repeat) => LookUp::NotReceived(repeat),
+        }
+    }
+}
+
+static NO_METADATA: BTreeMap<String, String> = BTreeMap::new();
+
+impl<'a> Submission<'a> {
+    /// As the protocols know it: with this door's own pictures, and nothing that could force a verdict (door-rules 4).
+    pub(crate) fn wire(&self) -> Wire<'a> {
+        Wire {
+            task: Task::Door(self.product),
+            user_id: self.user_id,
+            names_user: true,
+            job: self.job,
+            details: self.details,
+            consent: self.consent,
+            selfie: Some(self.images.selfie),
+            liveness: self.images.liveness,
+            others: &[],
+            comparison: None,
+            id_info: self.id_info,
+            partner_params: self.partner_params,
+            metadata: &NO_METADATA,
+            geo: self.geo,
+            enrolment: self.enrolment,
+            repeat: self.repeat,
+            use_enrolled_image: false,
+            sandbox_result: None,
+        }
+    }
+
     /// The checks that need no service. A job that fails them is not sent and will never be better.
     pub(crate) fn check(&self) -> Result<(), Failure> {
         let invalid = |text: &str| Failure::local(FailureKind::RejectedJob(Reject::Invalid), text);
-        self.details.check().map_err(invalid)?;
-        self.consent.check().map_err(invalid)?;
+        let wrong = |bad: BadField| invalid(&format!("{bad}: {}", bad.remedy));
+        self.details.check().map_err(wrong)?;
+        self.consent.check().map_err(wrong)?;
         check_partner_params(self.partner_params, self.geo.is_some()).map_err(|text| invalid(&text))?;
         if !(6..=8).contains(&self.images.liveness.len()) {
             return Err(invalid("6 to 8 liveness pictures are needed"));
         }
         let mut bytes = 0_usize;
         for picture in std::iter::once(&self.images.selfie).chain(self.images.liveness) {
-            if !picture.starts_with(&[0xff, 0xd8, 0xff]) {
+            if !picture.starts_with(JPEG_MAGIC) {
                 return Err(invalid("a picture is no JPEG"));
             }
             bytes = bytes.saturating_add(picture.len());
@@ -208,70 +269,11 @@ impl Submission<'_> {
         }
         Ok(())
     }
-
-    /// What must not appear in any text about this job.
-    pub(crate) fn private_words(&self) -> Vec<&str> {
-        let details = self.details;
-        let mut words = vec![details.given_names.as_str(), details.last_name.as_str(), self.user_id.as_str()];
-        words.extend(details.email.as_deref());
-        words.extend(details.phone.as_deref());
-        words.extend(details.phone.as_deref().map(|phone| phone.trim_start_matches('+')));
-        words.extend(details.given_names.split_whitespace());
-        words.extend(details.last_name.split_whitespace());
-        if let Some(info) = self.id_info {
-            words.extend(info.fields().into_iter().filter_map(|(_, value)| value));
-        }
-        // Longest first: a full name must go before its parts.
-        words.sort_by_key(|word| std::cmp::Reverse(word.len()));
-        words
-    }
-}
-
-impl Details {
-    fn check(&self) -> Result<(), &'static str> {
-        if self.given_names.trim().is_empty() || self.last_name.trim().is_empty() {
-            return Err("given names and last name are needed");
-        }
-        if self.email.is_none() && self.phone.is_none() {
-            return Err("an e-mail address or a phone number is needed");
-        }
-        if let Some(email) = &self.email {
-            let shape =
-                email.split_once('@').is_some_and(|(name, host)| !name.is_empty() && host.contains('.'));
-            if !shape || email.chars().any(|c| c.is_whitespace() || c.is_control()) {
-                return Err("the e-mail address is not one");
-            }
-        }
-        if let Some(phone) = &self.phone {
-            let digits = phone.strip_prefix('+').unwrap_or_default();
-            let good = (7..=15).contains(&digits.len())
-                && digits.bytes().all(|b| b.is_ascii_digit())
-                && !digits.starts_with('0');
-            if !good {
-                return Err("the phone number must be + and 7 to 15 digits");
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Consent {
-    fn check(&self) -> Result<(), &'static str> {
-        if self.language.len() != 2 || !self.language.bytes().all(|b| b.is_ascii_alphabetic()) {
-            return Err("the consent's language must be two letters");
-        }
-        if !self.policy_url.starts_with("https://")
-            || self.policy_url.chars().any(|c| c.is_whitespace() || c.is_control())
-        {
-            return Err("the consent's policy address must be https");
-        }
-        Ok(())
-    }
 }
 
 impl IdInfo {
     /// Wire name and value of each field.
-    pub(crate) fn fields(&self) -> [(&'static str, Option<&str>); 10] {
+    pub(crate) fn fields(&self) -> [(&'static str, Option<&str>); 11] {
         [
             ("country", self.country.as_deref()),
             ("id_type", self.id_type.as_deref()),
@@ -283,6 +285,7 @@ impl IdInfo {
             ("email", self.email.as_deref()),
             ("phone_number", self.phone_number.as_deref()),
             ("bank_code", self.bank_code.as_deref()),
+            ("operator", self.operator.as_deref()),
         ]
     }
 }

@@ -191,6 +191,7 @@ impl Exchange {
             Endpoint::Upload => "upload",
             Endpoint::Put => "archive",
             Endpoint::JobStatus => "job_status",
+            Endpoint::Number => "number check",
         };
         let answer = match &self.result {
             Err(lost) => {

@@ -1,4 +1,4 @@
-//! REST v1: upload (reserves our job id), PUT of the archive, job_status.
+//! REST v1: upload (reserves our job id), PUT of the archive, job_status; and the one-call checks of a number.
 
 use super::archive::Archive;
 use super::body::Body;
@@ -7,10 +7,12 @@ use super::client::Client;
 use super::failure::{Failure, FailureKind, one_line};
 use super::settings::{geo_params, is_plain_https};
 use super::signature;
-use super::submission::{Accepted, Enrolment, Handle, LookUp, Progress, Repeat, Status, Submission};
+use super::submission::{Enrolment, IdInfo, LookUp, Progress, Repeat, Status};
 use super::transport::{Answer, Call, Exchange, text_or_number};
+use super::v3::metadata;
 use super::verdict;
-use crate::access::{Product, Report};
+use super::wire::{Asked, Taken, Told, Wire, is_png};
+use crate::access::{Check, PictureKind, Task};
 use crate::clock::{Wall, WallTime};
 use crate::config::model::Api;
 use secrecy::ExposeSecret as _;
@@ -22,23 +24,24 @@ use ureq::http::{HeaderValue, Method};
 const FRESH_MILLIS: u64 = 10 * 60 * 1000;
 const SELFIE: &str = "selfie.jpg";
 
-struct Signed {
-    timestamp: String,
-    signature: String,
+/// A time and its signature, as requests carry them.
+pub(crate) struct Signed {
+    pub(crate) timestamp: String,
+    pub(crate) signature: String,
 }
 
 /// What a job_status answer says.
-enum Told {
-    Done(Report),
+enum Answered {
+    Done(Told),
     Running,
     ArchiveMissing,
 }
 
 impl Client {
     /// Time stamp and signature of this moment. A device that does not know the time cannot sign.
-    fn v1_sign(&self) -> Result<Signed, Failure> {
+    pub(crate) fn sign(&self) -> Result<Signed, Failure> {
         let Wall::Known(now) = self.transport.wall() else {
-            let text = "the device's clock is not set and v1 signs with the time";
+            let text = "the device's clock is not set and v1 and v2 sign with the time";
             return Err(Failure::local(FailureKind::ClockUnknown, text));
         };
         let timestamp = now.to_rfc3339();
@@ -46,23 +49,23 @@ impl Client {
         Ok(Signed { timestamp, signature })
     }
 
-    fn v1_post(&self, endpoint: Endpoint, path: &str, body: &Value) -> Exchange {
-        let url = format!("{}/v1/{path}", self.settings.base);
+    fn post_json(&self, endpoint: Endpoint, path: &str, body: &mut Body<'_, '_>) -> Exchange {
+        let url = format!("{}/{path}", self.settings.base);
         let headers = vec![("content-type", HeaderValue::from_static("application/json"))];
         let call = Call { endpoint, method: Method::POST, url: &url, headers };
-        self.transport.exchange(call, &mut Body::new(vec![Cow::Owned(body.to_string().into_bytes())]))
+        self.transport.exchange(call, body)
     }
 
     pub(crate) fn v1_submit(
         &self,
-        submission: &Submission<'_>,
+        wire: &Wire<'_>,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Accepted, Failure> {
-        let secrets = self.secrets(submission);
-        let signed = self.v1_sign()?;
-        let request = self.v1_upload_request(submission, &signed);
-        let exchange = self.v1_post(Endpoint::Upload, "upload", &request);
-        let object = self.success(&exchange, &secrets)?;
+    ) -> Result<Taken, Failure> {
+        let secrets = self.secrets(wire);
+        let signed = self.sign()?;
+        let request = self.v1_upload_request(wire, &signed);
+        let exchange = self.post_json(Endpoint::Upload, "v1/upload", &mut whole(&request));
+        let object = self.success(Api::V1, &exchange, &secrets)?;
         if object.get("code").and_then(text_or_number).as_deref() != Some("2202") {
             return Err(exchange.failure(Api::V1, "the code is not 2202", &secrets));
         }
@@ -76,63 +79,100 @@ impl Client {
         }
         progress(Progress::Reserved);
 
-        let info = v1_info(submission, &request, url);
+        let info = v1_info(wire, &request, url);
         let headers = vec![("content-type", HeaderValue::from_static("application/zip"))];
         let call = Call { endpoint: Endpoint::Put, method: Method::PUT, url, headers };
-        let mut body = Body::new(archive(&info, submission)).reporting(progress);
+        let mut body = Body::new(archive(&info, wire)).reporting(progress);
         let exchange = self.transport.exchange(call, &mut body);
         match &exchange.result {
-            Ok(Answer { http: 200..=299, .. }) => Ok(Accepted {
-                handle: Handle::own(submission.product, submission.user_id.clone(), submission.job),
-            }),
+            Ok(Answer { http: 200..=299, .. }) => Ok(Taken { remote_job: wire.job.to_string(), told: None }),
             _ => Err(exchange.failure(Api::V1, "", &secrets)),
         }
     }
 
-    fn v1_upload_request(&self, submission: &Submission<'_>, signed: &Signed) -> Value {
+    fn v1_upload_request(&self, wire: &Wire<'_>, signed: &Signed) -> Value {
         let mut request = json!({
             "file_name": "selfie.zip",
             "smile_client_id": self.settings.partner_id,
             "timestamp": signed.timestamp,
             "signature": signed.signature,
-            "partner_params": partner_params(submission),
+            "partner_params": partner_params(wire),
             "callback_url": self.settings.callback_url.as_deref().unwrap_or(""),
             "model_parameters": {},
-            "use_enrolled_image": false,
+            "use_enrolled_image": wire.use_enrolled_image,
             "source_sdk": self.settings.source_sdk,
             "source_sdk_version": self.settings.source_sdk_version,
         });
         if let Some(object) = request.as_object_mut() {
-            if submission.product == Product::Registration {
-                let replace = submission.enrolment == Enrolment::Replace;
+            if wire.task.enrols() {
+                let replace = wire.enrolment == Enrolment::Replace;
                 object.insert("allow_new_enroll".to_owned(), json!(replace));
             }
-            if submission.repeat == Repeat::ArchiveMissing {
+            if wire.repeat == Repeat::ArchiveMissing {
                 object.insert("retry".to_owned(), json!(true));
+            }
+            if !wire.metadata.is_empty() {
+                object.insert("metadata".to_owned(), metadata(wire));
             }
         }
         request
     }
 
-    fn v1_ask(&self, handle: &Handle) -> Result<Exchange, Failure> {
-        let signed = self.v1_sign()?;
+    /// Enhanced and Basic KYC: one call, whose signed answer is the result. What it carries of the authority's record is
+    /// read no further than the code: it is nobody's business here.
+    pub(crate) fn number_submit(
+        &self,
+        path: &str,
+        wire: &Wire<'_>,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Taken, Failure> {
+        let secrets = self.secrets(wire);
+        let signed = self.sign()?;
+        let mut request = json!({
+            "partner_id": self.settings.partner_id,
+            "timestamp": signed.timestamp,
+            "signature": signed.signature,
+            "source_sdk": self.settings.source_sdk,
+            "source_sdk_version": self.settings.source_sdk_version,
+            "partner_params": partner_params(wire),
+            "consent_information": consent(wire),
+        });
+        if let Some(object) = request.as_object_mut() {
+            object.extend(id_fields(wire).map(|(name, value)| (name.to_owned(), json!(value))));
+            if let Some(url) = &self.settings.callback_url {
+                object.insert("callback_url".to_owned(), json!(url));
+            }
+            if !wire.metadata.is_empty() {
+                object.insert("metadata".to_owned(), metadata(wire));
+            }
+        }
+        let mut body = whole(&request).reporting(progress);
+        let exchange = self.post_json(Endpoint::Number, path, &mut body);
+        let object = self.success(Api::V1, &exchange, &secrets)?;
+        let told = self.check_signature(object).and_then(|()| read_result(object, wire.task, true));
+        let told = told.map_err(|why| exchange.failure(Api::V1, why, &secrets))?;
+        Ok(Taken { remote_job: told.remote_job.clone(), told: Some(told) })
+    }
+
+    fn v1_ask(&self, asked: Asked<'_>) -> Result<Exchange, Failure> {
+        let signed = self.sign()?;
         let request = json!({
             "signature": signed.signature,
             "timestamp": signed.timestamp,
             "partner_id": self.settings.partner_id,
-            "job_id": handle.remote_job,
-            "user_id": handle.user_id.as_str(),
+            "job_id": asked.remote_job,
+            "user_id": asked.user_id.as_str(),
             "image_links": false,
             "history": false,
         });
-        Ok(self.v1_post(Endpoint::JobStatus, "job_status", &request))
+        Ok(self.post_json(Endpoint::JobStatus, "v1/job_status", &mut whole(&request)))
     }
 
-    fn v1_read(&self, handle: &Handle, exchange: &Exchange) -> Result<Told, Failure> {
-        let secrets = [self.settings.api_key.expose_secret(), handle.user_id.as_str()];
-        let object = self.success(exchange, &secrets)?;
+    fn v1_read(&self, asked: Asked<'_>, exchange: &Exchange) -> Result<Answered, Failure> {
+        let secrets = [self.settings.api_key.expose_secret(), asked.user_id.as_str()];
+        let object = self.success(Api::V1, exchange, &secrets)?;
         self.check_signature(object)
-            .and_then(|()| read_job_status(object, handle.product))
+            .and_then(|()| read_job_status(object, asked.task))
             .map_err(|why| exchange.failure(Api::V1, why, &secrets))
     }
 
@@ -155,21 +195,21 @@ impl Client {
         Ok(())
     }
 
-    pub(crate) fn v1_status(&self, handle: &Handle) -> Result<Status, Failure> {
-        let exchange = self.v1_ask(handle)?;
-        Ok(match self.v1_read(handle, &exchange)? {
-            Told::Done(report) => Status::Final(report),
-            Told::Running => Status::Pending,
-            Told::ArchiveMissing => Status::NotFound,
+    pub(crate) fn v1_status(&self, asked: Asked<'_>) -> Result<Status<Told>, Failure> {
+        let exchange = self.v1_ask(asked)?;
+        Ok(match self.v1_read(asked, &exchange)? {
+            Answered::Done(told) => Status::Final(told),
+            Answered::Running => Status::Pending,
+            Answered::ArchiveMissing => Status::NotFound,
         })
     }
 
-    pub(crate) fn v1_look_up(&self, handle: &Handle) -> Result<LookUp, Failure> {
-        let exchange = self.v1_ask(handle)?;
-        match self.v1_read(handle, &exchange) {
-            Ok(Told::Done(report)) => Ok(LookUp::Done(report)),
-            Ok(Told::Running) => Ok(LookUp::Processing),
-            Ok(Told::ArchiveMissing) => Ok(LookUp::NotReceived(Repeat::ArchiveMissing)),
+    pub(crate) fn v1_look_up(&self, asked: Asked<'_>) -> Result<LookUp<Told>, Failure> {
+        let exchange = self.v1_ask(asked)?;
+        match self.v1_read(asked, &exchange) {
+            Ok(Answered::Done(told)) => Ok(LookUp::Done(told)),
+            Ok(Answered::Running) => Ok(LookUp::Processing),
+            Ok(Answered::ArchiveMissing) => Ok(LookUp::NotReceived(Repeat::ArchiveMissing)),
             // The service refuses to speak of this job in a way that is no other known trouble: it does not know
             // it. Should that be wrong, a plain submission of the same job id is refused as a duplicate: no harm.
             Err(Failure {
@@ -184,42 +224,75 @@ impl Client {
     }
 }
 
+fn whole<'p>(request: &Value) -> Body<'static, 'p> {
+    Body::new(vec![Cow::Owned(request.to_string().into_bytes())])
+}
+
 fn names_an_error(json: &Result<Map<String, Value>, &'static str>) -> bool {
     json.as_ref().is_ok_and(|object| object.get("error").is_some_and(Value::is_string))
 }
 
 /// `job_type` is the one value that is a number.
-fn partner_params(submission: &Submission<'_>) -> Value {
+fn partner_params(wire: &Wire<'_>) -> Value {
     let mut params: Map<String, Value> =
-        submission.partner_params.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
-    let geo = submission.geo.map(geo_params).into_iter().flatten();
+        wire.partner_params.iter().map(|(name, value)| (name.clone(), json!(value))).collect();
+    let geo = wire.geo.map(geo_params).into_iter().flatten();
     params.extend(geo.map(|(name, value)| (name, json!(value))));
-    params.insert("user_id".to_owned(), json!(submission.user_id.as_str()));
-    params.insert("job_id".to_owned(), json!(submission.job.to_string()));
-    params.insert("job_type".to_owned(), json!(verdict::job_type(submission.product)));
+    if let Some(result) = wire.sandbox_result {
+        params.insert("sandbox_result".to_owned(), json!(result.to_string()));
+    }
+    params.insert("user_id".to_owned(), json!(wire.user_id.as_str()));
+    params.insert("job_id".to_owned(), json!(wire.job.to_string()));
+    params.insert("job_type".to_owned(), json!(verdict::job_type_of(wire.task)));
     Value::Object(params)
 }
 
-fn liveness_name(index: usize) -> String {
-    format!("liveness_{index}.jpg")
+fn id_fields<'a>(wire: &'a Wire<'_>) -> impl Iterator<Item = (&'static str, &'a str)> {
+    let fields = wire.id_info.map(IdInfo::fields).into_iter().flatten();
+    fields.filter_map(|(name, value)| Some((name, value?)))
 }
 
-/// info.json as the official clients write it. Type 0 is a selfie file, 4 a liveness file.
-fn v1_info(submission: &Submission<'_>, upload: &Value, upload_url: &str) -> Value {
-    let mut images = vec![json!({ "image_type_id": 0, "image": "", "file_name": SELFIE })];
-    images.extend(
-        (0..submission.images.liveness.len())
-            .map(|index| json!({ "image_type_id": 4, "image": "", "file_name": liveness_name(index) })),
-    );
-    let mut id_info = Map::new();
-    if let Some(info) = submission.id_info {
-        id_info.extend(
-            info.fields().into_iter().filter_map(|(name, value)| Some((name.to_owned(), json!(value?)))),
-        );
-        // No identity authority is asked for these two products.
-        id_info.insert("entered".to_owned(), json!("false"));
+/// Each picture's type in info.json, its file name and its bytes, in the order of the official clients.
+fn entries<'a>(wire: &Wire<'a>) -> Vec<(u8, String, &'a [u8])> {
+    let selfie = wire.selfie.into_iter().map(|bytes| (0, SELFIE.to_owned(), bytes));
+    let liveness = wire.liveness.iter().enumerate();
+    let liveness = liveness.map(|(index, bytes)| (4, format!("liveness_{index}.jpg"), *bytes));
+    let documents = wire.others.iter().filter_map(|(kind, bytes)| {
+        let number = match kind {
+            PictureKind::DocumentFront => 1,
+            PictureKind::DocumentBack => 5,
+            // Compared in v3 only; the others are above.
+            PictureKind::Comparison | PictureKind::Selfie | PictureKind::Liveness => return None,
+        };
+        let ending = if is_png(bytes) { "png" } else { "jpg" };
+        Some((number, format!("{}.{ending}", kind.name()), *bytes))
+    });
+    selfie.chain(liveness).chain(documents).collect()
+}
+
+fn consent(wire: &Wire<'_>) -> Value {
+    let contact = wire.id_info.is_some_and(|info| info.email.is_some() || info.phone_number.is_some());
+    json!({ "consented": {
+        "consent_granted_date": wire.consent.granted_at.to_rfc3339(),
+        "personal_details": true,
+        "contact_information": contact,
+        "document_information": !wire.others.is_empty(),
+    }})
+}
+
+/// info.json as the official clients write it.
+fn v1_info(wire: &Wire<'_>, upload: &Value, upload_url: &str) -> Value {
+    let images: Vec<Value> = entries(wire)
+        .into_iter()
+        .map(|(kind, name, _)| json!({ "image_type_id": kind, "image": "", "file_name": name }))
+        .collect();
+    let mut id_info: Map<String, Value> =
+        id_fields(wire).map(|(name, value)| (name.to_owned(), json!(value))).collect();
+    if wire.id_info.is_some() {
+        // Only this product asks the identity authority.
+        let entered = wire.task == Task::Check(Check::BiometricKyc);
+        id_info.insert("entered".to_owned(), json!(entered.to_string()));
     }
-    let contact = submission.id_info.is_some_and(|info| info.email.is_some() || info.phone_number.is_some());
     json!({
         "package_information": {
             "apiVersion": { "buildNumber": 0, "majorVersion": 2, "minorVersion": 0 },
@@ -241,68 +314,67 @@ fn v1_info(submission: &Submission<'_>, upload: &Value, upload_url: &str) -> Val
         "id_info": id_info,
         "images": images,
         "server_information": upload_url,
-        "consent_information": { "consented": {
-            "consent_granted_date": submission.consent.granted_at.to_rfc3339(),
-            "personal_details": true,
-            "contact_information": contact,
-            "document_information": false,
-        }},
+        "consent_information": consent(wire),
     })
 }
 
-fn archive<'a>(info: &Value, submission: &Submission<'a>) -> Vec<Cow<'a, [u8]>> {
+fn archive<'a>(info: &Value, wire: &Wire<'a>) -> Vec<Cow<'a, [u8]>> {
     let mut archive = Archive::default();
     archive.add("info.json", Cow::Owned(info.to_string().into_bytes()));
-    archive.add(SELFIE, Cow::Borrowed(submission.images.selfie));
-    for (index, bytes) in submission.images.liveness.iter().enumerate() {
-        archive.add(&liveness_name(index), Cow::Borrowed(bytes));
+    for (_, name, bytes) in entries(wire) {
+        archive.add(&name, Cow::Borrowed(bytes));
     }
     archive.finish()
 }
 
-/// What an answer whose signature is checked says about a job of `product`.
-fn read_job_status(object: &Map<String, Value>, product: Product) -> Result<Told, &'static str> {
+/// What an answer whose signature is checked says about a job that asks `task`.
+fn read_job_status(object: &Map<String, Value>, task: Task) -> Result<Answered, &'static str> {
     let code = object.get("code").and_then(text_or_number).ok_or("no code")?;
     let flag = |name: &str| object.get(name).and_then(Value::as_bool);
     let complete = flag("job_complete").ok_or("no job_complete")?;
     let success = flag("job_success").ok_or("no job_success")?;
     match (code.as_str(), complete) {
-        ("2314", false) => return Ok(Told::ArchiveMissing),
-        ("2302", false) => return Ok(Told::Running),
+        ("2314", false) => return Ok(Answered::ArchiveMissing),
+        ("2302", false) => return Ok(Answered::Running),
         ("2302", true) => {}
         _ => return Err("the code is neither 2302 nor 2314"),
     }
     let result = object.get("result").and_then(Value::as_object).ok_or("no result")?;
+    read_result(result, task, success).map(Answered::Done)
+}
+
+/// A result object: of job_status, or of the one call of a number's check.
+fn read_result(result: &Map<String, Value>, task: Task, success: bool) -> Result<Told, &'static str> {
     let field = |name: &str| result.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
     let params = result.get("PartnerParams").and_then(Value::as_object).ok_or("no PartnerParams")?;
     let param = |name: &str| params.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
     let user = param("user_id").ok_or("no user id")?;
     let job = param("job_id").ok_or("no job id")?;
     let job_type = params.get("job_type").and_then(text_or_number).ok_or("no job type")?;
-    if job_type != verdict::job_type(product).to_string() {
+    let asked = verdict::job_type_of(task).ok_or("no such job type")?;
+    if job_type != asked.to_string() {
         return Err("it is of another job type");
     }
     let result_code = field("ResultCode").ok_or("no ResultCode")?;
-    Ok(Told::Done(Report {
-        verdict: verdict::of_result_code(product, result_code, success),
-        product,
+    Ok(Told {
+        verdict: verdict::of_code(asked, result_code, success),
         user_id: user.to_owned(),
         remote_job: job.to_owned(),
         code: one_line(result_code).chars().take(32).collect(),
         text: one_line(field("ResultText").unwrap_or_default()),
-    }))
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Verdict;
+    use crate::access::{Product, Verdict};
     use proptest::prelude::*;
 
     fn approves(bytes: &[u8]) -> bool {
         let Some(object) = super::super::json::object(bytes) else { return false };
-        let told = read_job_status(&object, Product::Authentication);
-        matches!(told, Ok(Told::Done(report)) if report.verdict == Verdict::Approved)
+        let told = read_job_status(&object, Task::Door(Product::Authentication));
+        matches!(told, Ok(Answered::Done(told)) if told.verdict == Verdict::Approved)
     }
 
     proptest! {

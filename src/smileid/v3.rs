@@ -6,14 +6,16 @@ use super::client::Client;
 use super::failure::{Failure, FailureKind, one_line};
 use super::multipart::Form;
 use super::settings::geo_params;
-use super::submission::{Accepted, Enrolment, Handle, Progress, Status, Submission};
+use super::submission::{Enrolment, Progress, Status};
 use super::token::Token;
 use super::transport::{Answer, Call, Exchange, secret_header};
 use super::verdict;
-use crate::access::{Product, Report};
+use super::wire::{Asked, Taken, Told, Wire, is_png};
+use crate::access::{Check, PictureKind, Product, Task};
 use crate::config::model::Api;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
+use std::collections::BTreeMap;
 use ureq::http::{HeaderValue, Method};
 
 /// File names of the liveness parts. All have the same part name, as the service wants it.
@@ -43,7 +45,7 @@ impl Client {
         let url = format!("{}/v3/token", self.settings.base);
         let call = Call { endpoint: Endpoint::Token, method: Method::POST, url: &url, headers };
         let exchange = self.transport.exchange(call, &mut Body::new(Vec::new()));
-        let object = self.success(&exchange, &[key])?;
+        let object = self.success(Api::V3, &exchange, &[key])?;
         let token = object.get("token").and_then(Value::as_str).and_then(Token::parse);
         token.ok_or_else(|| exchange.failure(Api::V3, "no usable token", &[key]))
     }
@@ -71,24 +73,18 @@ impl Client {
 
     pub(crate) fn v3_submit(
         &self,
-        submission: &Submission<'_>,
+        path: &str,
+        wire: &Wire<'_>,
         progress: &mut dyn FnMut(Progress),
-    ) -> Result<Accepted, Failure> {
-        let (path, user_header) = match submission.product {
-            Product::Authentication => ("authentication", None),
-            // The newest description of the interface takes the user id of a registration as a part, those before
-            // it took this header and would make up an id without it. Both say the same here, so either is content.
-            Product::Registration => {
-                ("registration", HeaderValue::from_str(submission.user_id.as_str()).ok())
-            }
-        };
+    ) -> Result<Taken, Failure> {
+        let user_header = user_header(wire);
         let url = format!("{}/v3/{path}", self.settings.base);
         let progress = std::cell::RefCell::new(progress);
         let exchange = self
             .v3_with_token(
                 || (progress.borrow_mut())(Progress::Renewing),
                 |token| {
-                    let (content_type, pieces) = self.v3_form(submission);
+                    let (content_type, pieces) = self.v3_form(wire);
                     let mut headers = vec![("smileid-token", token)];
                     headers
                         .extend(HeaderValue::from_str(&content_type).ok().map(|kind| ("content-type", kind)));
@@ -102,22 +98,32 @@ impl Client {
             )
             // A failure here is one of the token: the job itself was not sent, or was refused with 401.
             .map_err(Failure::before_entry)?;
-        let secrets = self.secrets(submission);
-        let object = self.success(&exchange, &secrets)?;
-        accepted(object, submission).map_err(|why| exchange.failure(Api::V3, why, &secrets))
+        let secrets = self.secrets(wire);
+        let object = self.success(Api::V3, &exchange, &secrets)?;
+        accepted(object, wire).map_err(|why| exchange.failure(Api::V3, why, &secrets))
     }
 
-    fn v3_form<'a>(&self, submission: &Submission<'a>) -> (String, Vec<std::borrow::Cow<'a, [u8]>>) {
+    fn v3_form<'a>(&self, wire: &Wire<'a>) -> (String, Vec<std::borrow::Cow<'a, [u8]>>) {
         let mut form = Form::new(&*self.random);
-        form.text("user_id", submission.user_id.as_str());
+        if wire.names_user {
+            form.text("user_id", wire.user_id.as_str());
+        }
         if let Some(url) = &self.settings.callback_url {
             form.text("callback_url", url);
         }
-        if submission.product == Product::Registration {
-            let replace = submission.enrolment == Enrolment::Replace;
-            form.text("allow_new_enroll", if replace { "true" } else { "false" });
+        if wire.task.enrols() || wire.comparison.is_some() && wire.names_user {
+            form.text("allow_new_enroll", truth(wire.enrolment == Enrolment::Replace));
         }
-        let consent = submission.consent;
+        if wire.use_enrolled_image {
+            form.text("use_enrolled_image", "true");
+        }
+        if let Some(result) = wire.sandbox_result {
+            form.text("sandbox_result", &result.to_string());
+        }
+        if let Task::Check(check) = wire.task {
+            v3_fields(&mut form, check, wire);
+        }
+        let consent = wire.consent;
         form.json(
             "consent",
             &json!({
@@ -127,7 +133,7 @@ impl Client {
                 "notice_privacy_policy_url": consent.policy_url,
             }),
         );
-        let details = submission.details;
+        let details = wire.details;
         let mut person = json!({ "given_names": details.given_names, "last_name": details.last_name });
         for (name, value) in [("email", &details.email), ("phone_number", &details.phone)] {
             if let (Some(object), Some(value)) = (person.as_object_mut(), value) {
@@ -135,22 +141,19 @@ impl Client {
             }
         }
         form.json("user_details", &person);
-        let mut params = submission.partner_params.clone();
-        params.extend(submission.geo.map(geo_params).into_iter().flatten());
-        params.insert("job_id".to_owned(), submission.job.to_string());
-        form.json("partner_params", &json!(params));
-        form.jpeg("selfie_image", "selfie.jpg", submission.images.selfie);
-        for (file, bytes) in LIVENESS.into_iter().zip(submission.images.liveness) {
-            form.jpeg("liveness_images", file, bytes);
+        form.json("partner_params", &json!(with_our_job(wire)));
+        if !wire.metadata.is_empty() {
+            form.json("metadata", &metadata(wire));
         }
+        pictures(&mut form, wire);
         form.finish()
     }
 
-    pub(crate) fn v3_status(&self, handle: &Handle) -> Result<Status, Failure> {
-        if !is_job_id(&handle.remote_job) {
+    pub(crate) fn v3_status(&self, asked: Asked<'_>) -> Result<Status<Told>, Failure> {
+        if !is_job_id(asked.remote_job) {
             return Err(Failure::local(FailureKind::Malformed, "the stored job id is none of the service's"));
         }
-        let url = format!("{}/v3/status/{}", self.settings.base, handle.remote_job);
+        let url = format!("{}/v3/status/{}", self.settings.base, asked.remote_job);
         let exchange = self.v3_with_token(
             || {},
             |token| {
@@ -160,15 +163,82 @@ impl Client {
                 self.transport.exchange(call, &mut Body::new(Vec::new()))
             },
         )?;
-        let secrets = [self.settings.api_key.expose_secret(), handle.user_id.as_str()];
+        let secrets = [self.settings.api_key.expose_secret(), asked.user_id.as_str()];
         if let Ok(Answer { http: 404, json: Ok(object), .. }) = &exchange.result
             && object.get("status").and_then(Value::as_str).is_some_and(|word| word == "not_found")
         {
             return Ok(Status::NotFound);
         }
-        let object = self.success(&exchange, &secrets)?;
+        let object = self.success(Api::V3, &exchange, &secrets)?;
         let http = exchange.result.as_ref().map_or(0, |answer| answer.http);
-        read_status(http, object, handle.product).map_err(|why| exchange.failure(Api::V3, why, &secrets))
+        read_status(http, object).map_err(|why| exchange.failure(Api::V3, why, &secrets))
+    }
+}
+
+/// The newest description of the interface takes the user id as a part, those before it took this header and would make
+/// up an id without it. Both say the same here, so either is content.
+fn user_header(wire: &Wire<'_>) -> Option<HeaderValue> {
+    let by_part_only = matches!(
+        wire.task,
+        Task::Door(Product::Authentication) | Task::Check(Check::Authentication | Check::Compare)
+    );
+    (!by_part_only).then(|| HeaderValue::from_str(wire.user_id.as_str()).ok()).flatten()
+}
+
+fn truth(value: bool) -> &'static str {
+    if value { "true" } else { "false" }
+}
+
+/// The fields that only some checks have.
+fn v3_fields(form: &mut Form<'_>, check: Check, wire: &Wire<'_>) {
+    if let Some(word) = wire.comparison {
+        form.text("comparison_image_type", word);
+    }
+    let Some(info) = wire.id_info else { return };
+    let numbered = matches!(check, Check::BiometricKyc | Check::EnhancedKyc);
+    let document = matches!(check, Check::DocumentVerification | Check::EnhancedDocumentVerification);
+    let banked = check == Check::EnhancedKyc;
+    for (field, value, wanted) in [
+        ("country", &info.country, numbered || document),
+        ("id_type", &info.id_type, numbered || document),
+        ("id_number", &info.id_number, numbered),
+        ("bank_code", &info.bank_code, banked),
+        ("operator", &info.operator, banked),
+    ] {
+        if let Some(value) = value.as_deref().filter(|_| wanted) {
+            form.text(field, value);
+        }
+    }
+}
+
+/// The partner's parameters with the position and our own job id, which comes back in the callback only.
+fn with_our_job(wire: &Wire<'_>) -> BTreeMap<String, String> {
+    let mut params = wire.partner_params.clone();
+    params.extend(wire.geo.map(geo_params).into_iter().flatten());
+    params.insert("job_id".to_owned(), wire.job.to_string());
+    params
+}
+
+pub(super) fn metadata(wire: &Wire<'_>) -> Value {
+    wire.metadata.iter().map(|(name, value)| json!({ "name": name, "value": value })).collect()
+}
+
+pub(super) fn pictures<'a>(form: &mut Form<'a>, wire: &Wire<'a>) {
+    if let Some(selfie) = wire.selfie {
+        form.picture("selfie_image", "selfie.jpg", selfie);
+    }
+    for (file, bytes) in LIVENESS.into_iter().zip(wire.liveness) {
+        form.picture("liveness_images", file, bytes);
+    }
+    for (kind, bytes) in wire.others {
+        let (part, jpg, png) = match kind {
+            PictureKind::DocumentFront => ("document", "document.jpg", "document.png"),
+            PictureKind::DocumentBack => ("document_back", "document_back.jpg", "document_back.png"),
+            PictureKind::Comparison => ("comparison_image", "comparison.jpg", "comparison.png"),
+            // Sent above.
+            PictureKind::Selfie | PictureKind::Liveness => continue,
+        };
+        form.picture(part, if is_png(bytes) { png } else { jpg }, bytes);
     }
 }
 
@@ -178,29 +248,20 @@ fn is_job_id(text: &str) -> bool {
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
-fn accepted(object: &Map<String, Value>, submission: &Submission<'_>) -> Result<Accepted, &'static str> {
+fn accepted(object: &Map<String, Value>, wire: &Wire<'_>) -> Result<Taken, &'static str> {
     let field = |name: &str| object.get(name).and_then(Value::as_str);
     if !field("status").is_some_and(|word| word.eq_ignore_ascii_case("accepted")) {
         return Err("the status is not `accepted`");
     }
     let job = field("job_id").filter(|job| is_job_id(job)).ok_or("no usable job id")?;
-    if field("user_id") != Some(submission.user_id.as_str()) {
+    if wire.names_user && field("user_id") != Some(wire.user_id.as_str()) {
         return Err("it names another user");
     }
-    let handle = Handle {
-        product: submission.product,
-        user_id: submission.user_id.clone(),
-        remote_job: job.to_owned(),
-    };
-    Ok(Accepted { handle })
+    Ok(Taken { remote_job: job.to_owned(), told: None })
 }
 
 /// The state that a status answer tells. Whose job it is, the caller compares.
-pub(crate) fn read_status(
-    http: u16,
-    object: &Map<String, Value>,
-    product: Product,
-) -> Result<Status, &'static str> {
+pub(crate) fn read_status(http: u16, object: &Map<String, Value>) -> Result<Status<Told>, &'static str> {
     let field = |name: &str| object.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
     let word = field("status").ok_or("no status")?;
     let job = field("job_id").filter(|job| is_job_id(job)).ok_or("no job id")?;
@@ -211,9 +272,8 @@ pub(crate) fn read_status(
         // A job that runs has no verdict yet, whatever the word says.
         _ => return Err("status and HTTP status contradict each other"),
     }
-    Ok(Status::Final(Report {
+    Ok(Status::Final(Told {
         verdict: verdict::of_status_word(word),
-        product,
         user_id: user.to_owned(),
         remote_job: job.to_owned(),
         code: one_line(word).chars().take(32).collect(),
@@ -227,12 +287,12 @@ mod tests {
     use crate::access::Verdict;
     use proptest::prelude::*;
 
-    fn read(http: u16, bytes: &[u8]) -> Option<Status> {
+    fn read(http: u16, bytes: &[u8]) -> Option<Status<Told>> {
         let object = super::super::json::object(bytes)?;
-        read_status(http, &object, Product::Authentication).ok()
+        read_status(http, &object).ok()
     }
 
-    fn approves(state: &Option<Status>) -> bool {
+    fn approves(state: &Option<Status<Told>>) -> bool {
         matches!(state, Some(Status::Final(report)) if report.verdict == Verdict::Approved)
     }
 

@@ -1,7 +1,7 @@
 //! The verdict of the service's words and codes ([`super::codes`]): exact match, everything else is unknown (door-rules 4).
 
 use super::codes;
-use crate::access::{Product, Verdict};
+use crate::access::{Check, Product, Task, Verdict};
 
 /// The verdict of a finished v3 job. The status gives no reason, so every `block` counts as a possible spoof
 /// (door-rules 13); `attention` has passed but a person must look.
@@ -17,10 +17,30 @@ pub fn job_type(product: Product) -> u8 {
     }
 }
 
+/// The job type number of a task, where v1 has one.
+pub fn job_type_of(task: Task) -> Option<u8> {
+    Some(match task {
+        Task::Door(product) => job_type(product),
+        Task::Check(Check::BiometricKyc) => 1,
+        Task::Check(Check::Authentication) => 2,
+        Task::Check(Check::Registration) => 4,
+        Task::Check(Check::EnhancedKyc | Check::BasicKyc) => 5,
+        Task::Check(Check::DocumentVerification) => 6,
+        Task::Check(Check::UpdatePhoto) => 8,
+        Task::Check(Check::EnhancedDocumentVerification) => 11,
+        Task::Check(Check::Compare) => return None,
+    })
+}
+
+/// The verdict of a complete v1 job of a product; see [`of_code`].
+pub fn of_result_code(product: Product, code: &str, success: bool) -> Verdict {
+    of_code(job_type(product), code, success)
+}
+
 /// The verdict of a complete v1 job. An approving code approves only together with `job_success`; a failed job
 /// with an approving code contradicts itself and is unknown.
-pub fn of_result_code(product: Product, code: &str, success: bool) -> Verdict {
-    match codes::of_result(job_type(product), code) {
+pub fn of_code(job_type: u8, code: &str, success: bool) -> Verdict {
+    match codes::of_result(job_type, code) {
         Some(Verdict::Approved) if !success => Verdict::Unknown,
         Some(verdict) => verdict,
         None => Verdict::Unknown,

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use latchd::access::{AttemptId, JobId, Product, UserId, Verdict};
+use latchd::access::{AttemptId, JobId, PictureKind, Product, Task, UserId, Verdict};
 use latchd::clock::{BootTime, ManualClock, SystemRandom, Wall, WallTime};
 use latchd::queue::{self, Api, Born, Decided, Move, NewJob, QueueError};
 use latchd::store::{DeviceKey, Mode, QueueKey, Settings, Store, StoreError};
@@ -86,17 +86,18 @@ pub fn enqueue(
 ) -> Result<(), QueueError> {
     let user = UserId::parse("emp-0042").unwrap();
     let liveness: Vec<Vec<u8>> = (0..8).map(|n| vec![n; 1024]).collect();
-    let liveness: Vec<&[u8]> = liveness.iter().map(Vec::as_slice).collect();
+    let selfie = (PictureKind::Selfie, b"the selfie of somebody".as_slice());
+    let liveness = liveness.iter().map(|jpeg| (PictureKind::Liveness, jpeg.as_slice()));
+    let pictures: Vec<_> = std::iter::once(selfie).chain(liveness).collect();
     let job = NewJob {
         id,
         attempt: Some(AttemptId([7; 16])),
         user_id: &user,
-        product: Product::Authentication,
+        task: Task::Door(Product::Authentication),
         api,
         allow_new_enroll: false,
         details: DETAILS,
-        selfie: b"the selfie of somebody",
-        liveness: &liveness,
+        pictures: &pictures,
         born,
     };
     queue::enqueue(tx, key, &job)

@@ -128,7 +128,9 @@ pub fn perform(
             backend.change(actor, "database_acknowledged", None, None, |_, _| Ok(()))?;
             done(json!({}), "acknowledged")
         }
-        Request::Status | Request::Claim { .. } => return Err(AgentError::NeedsDaemon),
+        Request::Status | Request::Claim { .. } | Request::Submit { .. } => {
+            return Err(AgentError::NeedsDaemon);
+        }
     };
     send(last);
     Ok(())

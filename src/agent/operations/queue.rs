@@ -19,7 +19,7 @@ pub(super) fn row_json(row: &Info) -> Value {
         "job": row.id.to_string(),
         "attempt": row.attempt.map(|attempt| attempt.to_string()),
         "user_id": row.user_id.as_str(),
-        "product": row.product.name(),
+        "product": row.task.name(),
         "api": row.api.name(),
         "state": row.state.name().name(),
         "reason": reason,
@@ -40,7 +40,7 @@ pub(super) fn row_text(row: &Info) -> String {
     let word = |key: &str| object.get(key).and_then(Value::as_str).map(str::to_owned);
     let why = word("reason").or_else(|| word("verdict")).unwrap_or_default();
     let when = word("since").unwrap_or_else(|| "clock unknown".into());
-    format!("{}  {:<15} {:<14} {why:<24} {when}", row.id, row.state.name().name(), row.product.name())
+    format!("{}  {:<15} {:<14} {why:<24} {when}", row.id, row.state.name().name(), row.task.name())
 }
 
 pub(super) fn list(

@@ -1,7 +1,9 @@
 //! What becomes of jobs: made durable, accepted, refused, put back, erased.
 
 use super::{event, notes, tell_if_failed};
-use crate::access::{AttemptId, JobId, Note, Product, SubmitFailure, UserId};
+use crate::access::{
+    AttemptId, Check, Finding, JobId, Note, PictureKind, Product, Report, SubmitFailure, Task, UserId,
+};
 use crate::agent::details;
 use crate::agent::error::AgentError;
 use crate::agent::shared::{Shared, Unsettled};
@@ -10,8 +12,9 @@ use crate::clock::Wall;
 use crate::people;
 use crate::queue::policy::{self, Answer, PauseReason};
 use crate::queue::{self, Move, SweptWhat};
-use crate::smileid::{Failure, FailureKind};
+use crate::smileid::{CheckForm, Failure, FailureKind};
 use crate::store::Transaction;
+use zeroize::Zeroizing;
 
 /// The job becomes durable, born `sending`, with the notes so far: the first of the three commits to the edge.
 pub fn store_job(shared: &Shared, story: &mut Story, job: JobId) -> Result<(), AgentError> {
@@ -58,17 +61,15 @@ pub struct NewJob<'a> {
 
 /// The configured protocol, in the queue's words.
 pub fn queue_api(shared: &Shared) -> queue::Api {
-    match shared.config.smile.api {
-        crate::config::model::Api::V1 => queue::Api::V1,
-        crate::config::model::Api::V3 => queue::Api::V3,
-    }
+    shared.config.smile.api.into()
 }
 
 /// Writes a job with the person's details as they are now.
 pub fn enqueue(tx: &Transaction<'_>, shared: &Shared, new: &NewJob<'_>) -> Result<(), AgentError> {
     let person = people::show(tx, &shared.keys.people, new.user)?;
     let details = person.as_ref().and_then(details::to_bytes).ok_or(AgentError::NoConsent)?;
-    let api = queue_api(shared);
+    let liveness = new.liveness.iter().map(|jpeg| (PictureKind::Liveness, *jpeg));
+    let pictures: Vec<_> = std::iter::once((PictureKind::Selfie, new.selfie)).chain(liveness).collect();
     queue::enqueue(
         tx,
         &shared.keys.queue,
@@ -76,23 +77,83 @@ pub fn enqueue(tx: &Transaction<'_>, shared: &Shared, new: &NewJob<'_>) -> Resul
             id: new.job,
             attempt: new.attempt,
             user_id: new.user,
-            product: new.product,
-            api,
+            task: Task::Door(new.product),
+            api: queue_api(shared),
             allow_new_enroll: new.allow_new_enroll,
             details: &details,
-            selfie: new.selfie,
-            liveness: &new.liveness,
+            pictures: &pictures,
             born: new.born,
         },
     )?;
     Ok(())
 }
 
-/// The service took the job: its id is durable before anything follows from it (queue promise 2). A pause of the
-/// queue, if there was one, is over with it, unless an operator wanted it.
-pub fn accepted(shared: &Shared, job: JobId, remote_job: &str) -> Result<(), AgentError> {
+/// A check to be made durable.
+pub struct NewCheck<'a> {
+    /// Its id.
+    pub job: JobId,
+    /// Whom it is about.
+    pub user: &'a UserId,
+    /// What is asked.
+    pub check: Check,
+    /// All that is said about it.
+    pub form: &'a CheckForm,
+    /// Its pictures.
+    pub pictures: &'a [(PictureKind, &'a [u8])],
+}
+
+/// Writes a check, which waits for its turn like every job that nobody stands at a door for, and says who asked for it.
+pub fn enqueue_check(shared: &Shared, new: &NewCheck<'_>, actor: String) -> Result<(), AgentError> {
+    let details = Zeroizing::new(serde_json::to_vec(new.form).map_err(|_| AgentError::NoConsent)?);
+    shared.store.write(|tx| {
+        queue::enqueue(
+            tx,
+            &shared.keys.queue,
+            &queue::NewJob {
+                id: new.job,
+                attempt: None,
+                user_id: new.user,
+                task: Task::Check(new.check),
+                api: queue_api(shared),
+                allow_new_enroll: new.form.allow_new_enroll,
+                details: &details,
+                pictures: new.pictures,
+                born: queue::Born::New,
+            },
+        )?;
+        let subject = people::pseudonym(tx, new.user)?;
+        let fields = [("product", new.check.name().to_owned()), ("by", actor)];
+        event(tx, shared, None, Some(new.job), subject, "check_submitted", fields)
+    })
+}
+
+/// What came with the acceptance of a job that nobody waits for.
+#[derive(Clone, Copy)]
+pub enum Already<'a> {
+    /// Nothing: it will be asked for.
+    Nothing,
+    /// The verdict on a job of the door, too late for it.
+    Report(&'a Report),
+    /// What a check found.
+    Finding(&'a Finding),
+}
+
+/// The service took the job: its id is durable before anything follows from it (queue promise 2), together with the
+/// result where the answer already was one. A pause of the queue, if there was one, is over with it, unless an operator
+/// wanted it.
+pub fn accepted(
+    shared: &Shared,
+    job: JobId,
+    remote_job: &str,
+    already: Already<'_>,
+) -> Result<(), AgentError> {
     shared.store.write(|tx| {
         queue::transition(tx, job, &Move::Accept { remote: remote_job.to_owned() })?;
+        match already {
+            Already::Nothing => {}
+            Already::Report(report) => super::verdicts::late(tx, shared, job, report)?,
+            Already::Finding(finding) => super::verdicts::found(tx, shared, job, finding)?,
+        }
         if queue::paused(tx)?.is_some_and(|pause| pause.reason != PauseReason::Operator) {
             queue::resume(tx)?;
             event(tx, shared, None, Some(job), None, "queue_resumed", [])?;

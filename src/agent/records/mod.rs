@@ -6,11 +6,11 @@ mod start;
 mod verdicts;
 
 pub use jobs::{
-    NewJob, accepted, dead_letter, enqueue, hurry, put_back, queue_api, release_clock_held, settle,
-    store_job, submit_failure, sweep, try_settle,
+    Already, NewCheck, NewJob, accepted, dead_letter, enqueue, enqueue_check, hurry, put_back, queue_api,
+    release_clock_held, settle, store_job, submit_failure, sweep, try_settle,
 };
 pub use start::{database_replaced, effective, open_alarm, recover};
-pub use verdicts::{decision_of, drained_verdict, verdict};
+pub use verdicts::{decision_of, drained_finding, drained_verdict, verdict};
 
 use super::error::AgentError;
 use super::shared::Shared;

@@ -1,7 +1,7 @@
 //! What the service's word leads to, in one commit each.
 
 use super::{event, marked, notes};
-use crate::access::{AttemptId, Decision, JobId, Report};
+use crate::access::{AttemptId, Decision, Finding, JobId, Report, Task, Verdict};
 use crate::agent::error::AgentError;
 use crate::agent::lockout_rule;
 use crate::agent::shared::Shared;
@@ -58,11 +58,12 @@ pub fn verdict(
     })
 }
 
-/// What a report means for a job that nobody waits for.
+/// What a report means for a job that nobody waits for. A report on something else than a job of the door is none.
 pub fn decision_of(row: &queue::Info, report: &Report) -> Decision {
+    let Task::Door(product) = row.task else { return Decision::Mismatch };
     crate::access::decide(
         crate::access::Expected {
-            product: row.product,
+            product,
             user: &row.user_id,
             remote_job: row.remote.as_deref().unwrap_or(""),
         },
@@ -96,21 +97,63 @@ fn count_denial(
 /// The verdict of a job that nobody waits for: recorded, and nothing else (door-rules 2). There is no path from here to
 /// the guard.
 pub fn drained_verdict(shared: &Shared, job: JobId, report: &Report) -> Result<(), AgentError> {
-    shared.store.write(|tx| {
-        let row = queue::info(tx, job)?;
-        let decision = decision_of(&row, report);
-        queue::transition(tx, job, &verdict_move(decision, report))?;
-        let subject = people::pseudonym(tx, &row.user_id)?;
-        let fields = [
-            ("verdict", report.verdict.name().to_owned()),
-            ("decision", decision.name().to_owned()),
-            ("code", report.code.clone()),
-        ];
-        event(tx, shared, row.attempt, Some(job), subject, "late_verdict", fields)?;
-        // Who walks away before the answer is counted all the same (door-rules 13); which reader it was is forgotten.
-        if let Decision::Deny { .. } = decision {
-            count_denial(tx, shared, Subject::User(&row.user_id), row.attempt, subject)?;
-        }
-        Ok(())
-    })
+    shared.store.write(|tx| late(tx, shared, job, report))
+}
+
+/// As [`drained_verdict`], within a commit.
+pub(super) fn late(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    job: JobId,
+    report: &Report,
+) -> Result<(), AgentError> {
+    let row = queue::info(tx, job)?;
+    let decision = decision_of(&row, report);
+    queue::transition(tx, job, &verdict_move(decision, report))?;
+    let subject = people::pseudonym(tx, &row.user_id)?;
+    let fields = [
+        ("verdict", report.verdict.name().to_owned()),
+        ("decision", decision.name().to_owned()),
+        ("code", report.code.clone()),
+    ];
+    event(tx, shared, row.attempt, Some(job), subject, "late_verdict", fields)?;
+    // Who walks away before the answer is counted all the same (door-rules 13); which reader it was is forgotten.
+    if let Decision::Deny { .. } = decision {
+        count_denial(tx, shared, Subject::User(&row.user_id), row.attempt, subject)?;
+    }
+    Ok(())
+}
+
+/// What a check found: recorded, and nothing else. A finding about another job, person or product, and one that a person
+/// has to look at, holds the job.
+pub fn drained_finding(shared: &Shared, job: JobId, finding: &Finding) -> Result<(), AgentError> {
+    shared.store.write(|tx| found(tx, shared, job, finding))
+}
+
+/// As [`drained_finding`], within a commit.
+pub(super) fn found(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    job: JobId,
+    finding: &Finding,
+) -> Result<(), AgentError> {
+    let row = queue::info(tx, job)?;
+    // A user id that was made up from the job's is one that the service may not have been told.
+    let same_user = finding.user_id == row.user_id.as_str() || row.user_id.as_str() == job.to_string();
+    let same = row.task == Task::Check(finding.check)
+        && same_user
+        && row.remote.as_deref() == Some(&finding.remote_job);
+    let step = match finding.verdict {
+        _ if !same => Move::Hold(HeldReason::Attention),
+        Verdict::Provisional => Move::Hold(HeldReason::Attention),
+        verdict => Move::Decide(Decided { verdict, code: finding.code.clone(), text: finding.text.clone() }),
+    };
+    queue::transition(tx, job, &step)?;
+    let subject = people::pseudonym(tx, &row.user_id)?;
+    let fields = [
+        ("product", finding.check.name().to_owned()),
+        ("verdict", if same { finding.verdict.name() } else { "mismatch" }.to_owned()),
+        ("code", finding.code.clone()),
+    ];
+    event(tx, shared, None, Some(job), subject, "check_decided", fields)
 }

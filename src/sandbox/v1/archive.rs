@@ -7,8 +7,9 @@ use std::collections::HashMap;
 use std::io::{Cursor, Read as _};
 use zip::ZipArchive;
 
+use crate::access::Check;
 use crate::sandbox::judge::Ending;
-use crate::sandbox::picture::is_jpeg;
+use crate::sandbox::picture::{is_jpeg, is_jpeg_or_png};
 use crate::sandbox::world::JobSeen;
 
 /// Entries of a zip. A job has about ten.
@@ -17,7 +18,8 @@ const ENTRIES_MAX: usize = 64;
 const UNPACKED_BYTES_MAX: u64 = 32 * 1024 * 1024;
 
 /// Bytes of each picture, the selfie first; or how the job ends because of its zip.
-pub(super) fn read(zip: &[u8], job: &JobSeen) -> Result<Vec<usize>, Ending> {
+/// `face_on_file`: the selfie may be missing, for the enrolled one stands for it.
+pub(super) fn read(zip: &[u8], job: &JobSeen, face_on_file: bool) -> Result<Vec<usize>, Ending> {
     let files = unpack(zip).ok_or_else(|| Ending::new("0903", "Zip File Corrupt"))?;
     let info: Value = files
         .get("info.json")
@@ -25,7 +27,7 @@ pub(super) fn read(zip: &[u8], job: &JobSeen) -> Result<Vec<usize>, Ending> {
         .filter(|info| is_about(info, job))
         .ok_or_else(malformed)?;
     let images = info.get("images").and_then(Value::as_array).ok_or_else(malformed)?;
-    let (mut selfies, mut others) = (Vec::new(), Vec::new());
+    let (mut selfies, mut others, mut documents) = (Vec::new(), Vec::new(), 0);
     for image in images {
         let kind = image.get("image_type_id").and_then(number).ok_or_else(malformed)?;
         let bytes = picture(image, kind, &files).ok_or_else(unusable)?;
@@ -33,12 +35,27 @@ pub(super) fn read(zip: &[u8], job: &JobSeen) -> Result<Vec<usize>, Ending> {
             0 | 2 => selfies.push(bytes),
             _ => others.push(bytes),
         }
+        documents += usize::from(matches!(kind, 1 | 3));
     }
-    if selfies.len() != 1 {
+    let document = matches!(job.product, Check::DocumentVerification | Check::EnhancedDocumentVerification);
+    let face = selfies.len() == 1 || face_on_file && selfies.is_empty();
+    if !face || documents != usize::from(document) {
         return Err(unusable());
+    }
+    if job.product == Check::BiometricKyc {
+        asks_the_authority(&info).ok_or_else(malformed)?;
     }
     selfies.append(&mut others);
     Ok(selfies)
+}
+
+/// A face is held against the authority's only for a number that was entered.
+fn asks_the_authority(info: &Value) -> Option<()> {
+    let id = info.get("id_info")?;
+    let entered = id.get("entered")?;
+    let entered = entered.as_bool().unwrap_or(entered.as_str() == Some("true"));
+    let there = |field: &str| id.get(field).and_then(Value::as_str).is_some_and(|text| !text.is_empty());
+    (entered && there("country") && there("id_type") && there("id_number")).then_some(())
 }
 
 fn malformed() -> Ending {
@@ -64,15 +81,13 @@ fn number(value: &Value) -> Option<u64> {
 
 /// The length of the picture that an entry of `images` names: a file of the zip, or base64 in its place.
 fn picture(image: &Value, kind: u64, files: &HashMap<String, Vec<u8>>) -> Option<usize> {
+    let in_zip = || files.get(image.get("file_name")?.as_str()?);
+    let inline = || STANDARD.decode(image.get("image")?.as_str()?).ok();
     match kind {
-        0 | 4 => {
-            let name = image.get("file_name")?.as_str()?;
-            files.get(name).filter(|bytes| is_jpeg(bytes)).map(Vec::len)
-        }
-        2 | 6 => {
-            let bytes = STANDARD.decode(image.get("image")?.as_str()?).ok()?;
-            is_jpeg(&bytes).then_some(bytes.len())
-        }
+        0 | 4 => in_zip().filter(|bytes| is_jpeg(bytes)).map(Vec::len),
+        1 | 5 => in_zip().filter(|bytes| is_jpeg_or_png(bytes)).map(Vec::len),
+        2 | 6 => inline().filter(|bytes| is_jpeg(bytes)).map(|bytes| bytes.len()),
+        3 | 7 => inline().filter(|bytes| is_jpeg_or_png(bytes)).map(|bytes| bytes.len()),
         _ => None,
     }
 }

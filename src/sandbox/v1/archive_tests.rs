@@ -1,7 +1,7 @@
 //! The zip of a v1 job, right and wrong.
 
 use super::*;
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::clock::{BootTime, Wall};
 use crate::sandbox::world::Protocol;
 use proptest::prelude::*;
@@ -21,7 +21,7 @@ fn jpeg() -> Vec<u8> {
 fn job() -> JobSeen {
     JobSeen {
         protocol: Protocol::V1,
-        product: Product::Authentication,
+        product: Check::Authentication,
         job_id: "j-2".into(),
         user_id: "u-1".into(),
         received: BootTime::from_millis(1),
@@ -52,7 +52,7 @@ fn info(images: Value) -> Vec<u8> {
 }
 
 fn code(zip: &[u8]) -> String {
-    read(zip, &job()).map_or_else(|ending| ending.code, |sizes| format!("{} pictures", sizes.len()))
+    read(zip, &job(), false).map_or_else(|ending| ending.code, |sizes| format!("{} pictures", sizes.len()))
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use serde_json::{Map, Value, json};
 
 use super::request::{authorize, object, switch, text};
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::clock::BootTime;
 use crate::sandbox::answer::Answer;
 use crate::sandbox::judge::Ending;
@@ -68,29 +68,63 @@ fn finished(job: &Job, now: BootTime) -> Option<(&Ending, Value)> {
     Some((ending, result(job, &v1.smile_job_id, ending)))
 }
 
-fn result(job: &Job, smile_job_id: &str, ending: &Ending) -> Value {
+/// The number of a product.
+pub(super) fn job_type(check: Check) -> u8 {
+    match check {
+        Check::BiometricKyc => 1,
+        Check::Authentication => 2,
+        Check::Compare => 3,
+        Check::Registration => 4,
+        Check::EnhancedKyc | Check::BasicKyc => 5,
+        Check::DocumentVerification => 6,
+        Check::UpdatePhoto => 8,
+        Check::EnhancedDocumentVerification => 11,
+    }
+}
+
+/// What was done, in the words of the product.
+fn actions(check: Check, ending: &Ending) -> Value {
     let compared = match (ending.is_approval(), ending.is_provisional()) {
         (true, _) => "Completed",
         (_, true) => "Under Review",
         _ => "Failed",
     };
-    let (compare, register, job_type) = match job.seen.product {
-        Product::Authentication => (compared, "Not Applicable", "2"),
-        Product::Registration => {
-            ("Not Applicable", if ending.is_approval() { "Approved" } else { compared }, "4")
+    let passed = if ending.is_approval() { "Passed" } else { compared };
+    match check {
+        Check::EnhancedKyc | Check::BasicKyc => {
+            let verified = if ending.is_approval() { "Verified" } else { "Not Verified" };
+            json!({ "Verify_ID_Number": verified, "Return_Personal_Info": "Not Returned" })
         }
-    };
+        Check::DocumentVerification | Check::EnhancedDocumentVerification => json!({
+            "Liveness_Check": passed, "Document_Check": passed, "Verify_Document": passed,
+            "Selfie_To_ID_Card_Compare": compared, "Register_Selfie": "Not Applicable",
+        }),
+        Check::BiometricKyc => json!({
+            "Liveness_Check": passed, "Selfie_To_ID_Authority_Compare": compared,
+            "Verify_ID_Number": if ending.is_approval() { "Verified" } else { "Not Verified" },
+        }),
+        Check::Authentication | Check::Registration | Check::UpdatePhoto | Check::Compare => {
+            let register = if ending.is_approval() { "Approved" } else { compared };
+            let authenticates = check == Check::Authentication;
+            json!({
+                "Liveness_Check": passed,
+                "Selfie_To_Registered_Selfie_Compare": if authenticates { compared } else { "Not Applicable" },
+                "Register_Selfie": if authenticates { "Not Applicable" } else { register },
+                "Human_Review_Compare": "Not Applicable",
+            })
+        }
+    }
+}
+
+/// The result object of a job.
+pub(super) fn result(job: &Job, smile_job_id: &str, ending: &Ending) -> Value {
     let mut params: Map<String, Value> =
         job.seen.partner_params.iter().map(|(name, value)| (name.clone(), value.as_str().into())).collect();
     params.insert("job_id".into(), job.seen.job_id.as_str().into());
     params.insert("user_id".into(), job.seen.user_id.as_str().into());
-    params.insert("job_type".into(), job_type.into());
+    params.insert("job_type".into(), job_type(job.seen.product).to_string().into());
     json!({
-        "Actions": {
-            "Liveness_Check": if ending.is_approval() { "Passed" } else { compared },
-            "Selfie_To_Registered_Selfie_Compare": compare, "Register_Selfie": register,
-            "Human_Review_Compare": "Not Applicable",
-        },
+        "Actions": actions(job.seen.product, ending),
         "ConfidenceValue": if ending.is_approval() { "99.999" } else { "0" },
         "IsFinalResult": if ending.is_provisional() { "false" } else { "true" },
         "IsMachineResult": "true",

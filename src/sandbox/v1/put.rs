@@ -4,12 +4,16 @@ use hyper::HeaderMap;
 use hyper::header::CONTENT_TYPE;
 
 use super::archive;
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::sandbox::answer::{Answer, Content};
 use crate::sandbox::judge;
 use crate::sandbox::seal;
 use crate::sandbox::service::Service;
 use crate::sandbox::world::Key;
+
+fn enrols(check: Check) -> bool {
+    matches!(check, Check::Registration | Check::BiometricKyc | Check::UpdatePhoto)
+}
 
 /// Stores `body` as `object` (`0000000001.zip`) if the URL allows it.
 pub(in crate::sandbox) fn put(
@@ -44,7 +48,8 @@ pub(in crate::sandbox) fn put(
         return stored;
     }
     let rule = world.scenario.rule(&job.seen.user_id).clone();
-    let (ending, image_bytes) = match archive::read(body, &job.seen) {
+    let on_file = job.v1.as_ref().is_some_and(|v1| v1.use_enrolled_image);
+    let (ending, image_bytes) = match archive::read(body, &job.seen, on_file) {
         Ok(image_bytes) => {
             let result = job.v1.as_ref().and_then(|v1| v1.sandbox_result.as_deref());
             (judge::v1_ending(&rule, job.seen.product, result), image_bytes)
@@ -52,7 +57,7 @@ pub(in crate::sandbox) fn put(
         Err(ending) => (ending, Vec::new()),
     };
     let decided_at = service.now().plus(rule.decide_after);
-    if job.seen.product == Product::Registration && ending.is_approval() {
+    if enrols(job.seen.product) && ending.is_approval() {
         let user_id = job.seen.user_id.clone();
         world.enrol(&user_id, decided_at);
     }

@@ -4,7 +4,7 @@ use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
 
 use super::request::{authorize, object, switch, text};
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::sandbox::answer::Answer;
 use crate::sandbox::endpoint::UPLOADS;
 use crate::sandbox::seal;
@@ -36,6 +36,11 @@ fn checked(service: &Service, body: &Value) -> Result<Answer, Answer> {
     let partner_params = free_params(params)?;
     let retry = switch(body, "retry")?;
     let new_face_allowed = switch(body, "allow_new_enroll")?;
+    let use_enrolled_image = switch(body, "use_enrolled_image")?;
+    let face_on_file = matches!(product, Check::DocumentVerification | Check::EnhancedDocumentVerification);
+    if use_enrolled_image && !face_on_file {
+        return Err(Answer::v1("2204", "Wrong data type: use_enrolled_image"));
+    }
     if !callback_is_good(body.get("callback_url")) {
         return Err(Answer::v1("2204", "Wrong data type: callback_url"));
     }
@@ -59,11 +64,14 @@ fn checked(service: &Service, body: &Value) -> Result<Answer, Answer> {
     }
     let enrolled = world.is_enrolled(user_id, now);
     match product {
-        Product::Authentication if !enrolled => {
+        Check::Authentication | Check::UpdatePhoto if !enrolled => {
             return Err(Answer::v1("2210", "No enrolled user exists for this user_id"));
         }
-        Product::Registration if enrolled && !new_face_allowed => {
+        Check::Registration if enrolled && !new_face_allowed => {
             return Err(Answer::v1("2209", "User is already enrolled"));
+        }
+        _ if use_enrolled_image && !enrolled => {
+            return Err(Answer::v1("2210", "No enrolled user exists for this user_id"));
         }
         _ => {}
     }
@@ -72,6 +80,7 @@ fn checked(service: &Service, body: &Value) -> Result<Answer, Answer> {
     let v1 = V1Job {
         smile_job_id: smile_job_id.clone(),
         sandbox_result: partner_params.get("sandbox_result").cloned(),
+        use_enrolled_image,
         ending: None,
     };
     let seen = JobSeen {
@@ -112,20 +121,24 @@ fn accepted(service: &Service, smile_job_id: &str) -> Answer {
 }
 
 /// The job types that this sandbox plays.
-fn product(params: &Map<String, Value>) -> Result<Product, Answer> {
+fn product(params: &Map<String, Value>) -> Result<Check, Answer> {
     match params.get("job_type") {
         None | Some(Value::Null) => Err(Answer::v1("2213", "Missing required parameter: job_type")),
         Some(Value::Number(number)) => match number.as_u64() {
-            Some(2) => Ok(Product::Authentication),
-            Some(4) => Ok(Product::Registration),
-            _ => Err(Answer::v1("2212", "Invalid job_type: this sandbox plays 2 and 4")),
+            Some(1) => Ok(Check::BiometricKyc),
+            Some(2) => Ok(Check::Authentication),
+            Some(4) => Ok(Check::Registration),
+            Some(6) => Ok(Check::DocumentVerification),
+            Some(8) => Ok(Check::UpdatePhoto),
+            Some(11) => Ok(Check::EnhancedDocumentVerification),
+            _ => Err(Answer::v1("2212", "Invalid job_type: this sandbox plays 1, 2, 4, 6, 8 and 11")),
         },
         Some(_) => Err(Answer::v1("2204", "Wrong data type: job_type")),
     }
 }
 
 /// The partner's own parameters, which must be texts; an empty one comes back as `null`, as the service does it.
-fn free_params(params: &Map<String, Value>) -> Result<BTreeMap<String, String>, Answer> {
+pub(super) fn free_params(params: &Map<String, Value>) -> Result<BTreeMap<String, String>, Answer> {
     params
         .iter()
         .filter(|(name, _)| !matches!(name.as_str(), "job_id" | "user_id" | "job_type"))

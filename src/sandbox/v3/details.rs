@@ -72,7 +72,9 @@ pub(super) fn read_person(details: Option<&Value>) -> Result<Person, Answer> {
 }
 
 /// Partner parameters: texts by name.
-pub(super) fn read_partner_params(params: Option<&Value>) -> Result<BTreeMap<String, String>, Answer> {
+pub(in crate::sandbox) fn read_partner_params(
+    params: Option<&Value>,
+) -> Result<BTreeMap<String, String>, Answer> {
     let wrong = || Answer::field("partner_params");
     let Some(params) = params else { return Ok(BTreeMap::new()) };
     let text = |(name, value): (&String, &Value)| Some((name.clone(), value.as_str()?.to_owned()));

@@ -1,11 +1,11 @@
-//! `POST /v3/registration` and `POST /v3/authentication`: the job is checked, taken, and its end decided.
+//! The v3 calls that make a job: it is checked, taken, and its end decided.
 
 use hyper::HeaderMap;
 use serde_json::json;
 
 use super::details::{self, is_https};
 use super::form::Form;
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::sandbox::answer::Answer;
 use crate::sandbox::judge::{self, Claimed};
 use crate::sandbox::seal::Claims;
@@ -15,7 +15,7 @@ use crate::sandbox::world::{Job, JobSeen, Protocol};
 /// Takes the job or says what is wrong with it.
 pub(in crate::sandbox) fn submit(
     service: &Service,
-    product: Product,
+    product: Check,
     headers: &HeaderMap,
     claims: &Claims,
     form: &Form,
@@ -27,18 +27,18 @@ pub(in crate::sandbox) fn submit(
 
 fn checked(
     service: &Service,
-    product: Product,
+    product: Check,
     headers: &HeaderMap,
     claims: &Claims,
     form: &Form,
 ) -> Result<Answer, Answer> {
-    if claims.product.as_deref().is_some_and(|bound| bound != token_product(product)) {
+    if claims.product.as_deref().is_some_and(|bound| bound != product.name()) {
         return Err(Answer::refusal(403, "Token is not authorized for this product."));
     }
     let named = one_user(headers, claims, form)?;
     let (user_id, named) = match named {
         Some(user_id) => (user_id, true),
-        None if product == Product::Authentication => return Err(Answer::field("user_id")),
+        None if product == Check::Authentication => return Err(Answer::field("user_id")),
         None => (service.type_id("user"), false),
     };
     details::check_consent(form.consent.as_ref(), service.wall())?;
@@ -63,7 +63,7 @@ fn checked(
     };
     let mut decision = judge::v3_word(&world.scenario, &user_id, claimed)
         .map_err(|judge::NotATestIdentity| Answer::refusal(400, NO_TEST_IDENTITY))?;
-    let again = product == Product::Registration && named && form.allow_new_enroll != Some(true);
+    let again = product == Check::Registration && named && form.allow_new_enroll != Some(true);
     if again && world.is_enrolled(&user_id, now) {
         "block".clone_into(&mut decision);
     }
@@ -71,11 +71,14 @@ fn checked(
         "error".clone_into(&mut decision);
     }
     let decided_at = now.plus(world.scenario.rule(&user_id).decide_after);
-    if product == Product::Registration && decision == "clear" {
+    let enrols = product == Check::Registration || product == Check::Compare && named;
+    if enrols && decision == "clear" {
         world.enrol(&user_id, decided_at);
     }
 
     let job_id = service.type_id("job");
+    let others = [&form.document, &form.document_back, &form.comparison];
+    let others = others.into_iter().flatten().map(|bytes| bytes.len());
     let selfie = form.selfie.iter().map(|bytes| bytes.len());
     let seen = JobSeen {
         protocol: Protocol::V3,
@@ -84,7 +87,7 @@ fn checked(
         user_id: user_id.clone(),
         received: now,
         received_wall: service.clock.wall(),
-        image_bytes: selfie.chain(form.liveness.iter().map(|bytes| bytes.len())).collect(),
+        image_bytes: selfie.chain(form.liveness.iter().map(|bytes| bytes.len())).chain(others).collect(),
         body_bytes: form.body_bytes,
         partner_params,
         submissions: 1,
@@ -118,13 +121,6 @@ fn one_user(headers: &HeaderMap, claims: &Claims, form: &Form) -> Result<Option<
     match first {
         Some(user_id) if user_id.chars().count() > USER_ID_CHARS_MAX => Err(Answer::field("user_id")),
         other => Ok(other.map(str::to_owned)),
-    }
-}
-
-fn token_product(product: Product) -> &'static str {
-    match product {
-        Product::Authentication => "smart_selfie_authentication",
-        Product::Registration => "smart_selfie_registration",
     }
 }
 

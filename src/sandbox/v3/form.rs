@@ -1,4 +1,4 @@
-//! The multipart body of the two entry calls: which parts there may be, how often, and in what form.
+//! The multipart body of the entry calls: which parts there may be, how often, and in what form.
 
 use http_body_util::{BodyDataStream, Full};
 use hyper::HeaderMap;
@@ -7,9 +7,9 @@ use multer::{Constraints, Field, Multipart, SizeLimit};
 use serde_json::Value;
 
 use super::boundary;
-use crate::access::words::Product;
+use crate::access::Check;
 use crate::sandbox::answer::Answer;
-use crate::sandbox::picture::is_jpeg;
+use crate::sandbox::picture::{is_jpeg, is_jpeg_or_png};
 
 /// The parts of an entry call, each checked by itself.
 #[derive(Default)]
@@ -25,6 +25,15 @@ pub(in crate::sandbox) struct Form {
     pub user_details: Option<Value>,
     pub partner_params: Option<Value>,
     pub metadata: Option<Value>,
+    pub document: Option<Bytes>,
+    pub document_back: Option<Bytes>,
+    pub comparison: Option<Bytes>,
+    pub comparison_type: Option<String>,
+    pub country: Option<String>,
+    pub id_type: Option<String>,
+    pub id_number: Option<String>,
+    pub bank_code: Option<String>,
+    pub operator: Option<String>,
     pub body_bytes: usize,
 }
 
@@ -35,7 +44,7 @@ const TEXT_BYTES_MAX: u64 = 64 * 1024;
 
 /// Reads and checks the body of an entry call.
 pub(in crate::sandbox) async fn read_form(
-    product: Product,
+    product: Check,
     headers: &HeaderMap,
     body: Bytes,
 ) -> Result<Form, Answer> {
@@ -49,6 +58,12 @@ pub(in crate::sandbox) async fn read_form(
         "user_details",
         "partner_params",
         "metadata",
+        "comparison_image_type",
+        "country",
+        "id_type",
+        "id_number",
+        "bank_code",
+        "operator",
     ]
     .into_iter()
     .fold(SizeLimit::new(), |limit, name| limit.for_field(name, TEXT_BYTES_MAX));
@@ -80,30 +95,81 @@ pub(in crate::sandbox) async fn read_form(
                 once(&mut form.use_enrolled_image, truth(part).await).ok_or_else(wrong)?
             }
             "allow_new_enroll" => once(&mut form.allow_new_enroll, truth(part).await).ok_or_else(wrong)?,
+            "document" => once(&mut form.document, document(part).await).ok_or_else(wrong)?,
+            "document_back" => once(&mut form.document_back, document(part).await).ok_or_else(wrong)?,
+            "comparison_image" => once(&mut form.comparison, picture(part).await).ok_or_else(wrong)?,
+            "comparison_image_type" => {
+                once(&mut form.comparison_type, text(part).await).ok_or_else(wrong)?;
+            }
+            "country" => once(&mut form.country, text(part).await).ok_or_else(wrong)?,
+            "id_type" => once(&mut form.id_type, text(part).await).ok_or_else(wrong)?,
+            "id_number" => once(&mut form.id_number, text(part).await).ok_or_else(wrong)?,
+            "bank_code" => once(&mut form.bank_code, text(part).await).ok_or_else(wrong)?,
+            "operator" => once(&mut form.operator, text(part).await).ok_or_else(wrong)?,
             _ => return Err(wrong()),
         }
     }
-    pictures_complete(&form)?;
+    pictures_complete(product, &form)?;
+    fields_complete(product, &form)?;
     Ok(form)
 }
 
-fn allowed(product: Product, name: &str) -> bool {
+/// Which parts a call takes besides those that every call takes.
+fn allowed(product: Check, name: &str) -> bool {
+    use Check::{
+        Authentication, BiometricKyc, Compare, EnhancedDocumentVerification, EnhancedKyc, Registration,
+    };
+    let document = matches!(product, Check::DocumentVerification | EnhancedDocumentVerification);
     match name {
-        "use_enrolled_image" => product == Product::Authentication,
-        "allow_new_enroll" => product == Product::Registration,
+        "selfie_image" | "liveness_images" => product != EnhancedKyc,
+        "use_enrolled_image" => product == Authentication,
+        "allow_new_enroll" => matches!(product, Registration | Compare),
+        "sandbox_result" => matches!(product, Authentication | Registration | BiometricKyc | Compare),
+        "document" | "document_back" => document,
+        "comparison_image" | "comparison_image_type" => product == Compare,
+        "country" | "id_type" => document || matches!(product, BiometricKyc | EnhancedKyc),
+        "id_number" => matches!(product, BiometricKyc | EnhancedKyc),
+        "bank_code" | "operator" => product == EnhancedKyc,
         _ => true,
     }
 }
 
-fn pictures_complete(form: &Form) -> Result<(), Answer> {
-    if form.use_enrolled_image == Some(true) {
+fn pictures_complete(product: Check, form: &Form) -> Result<(), Answer> {
+    if form.use_enrolled_image == Some(true) || product == Check::EnhancedKyc {
         return Ok(());
     }
     if form.selfie.is_none() {
         return Err(Answer::field("selfie_image"));
     }
-    if !LIVENESS.contains(&form.liveness.len()) {
+    let alone = product == Check::Compare && form.liveness.is_empty();
+    if !alone && !LIVENESS.contains(&form.liveness.len()) {
         return Err(Answer::field("liveness_images"));
+    }
+    if allowed(product, "document") && form.document.is_none() {
+        return Err(Answer::field("document"));
+    }
+    if product == Check::Compare && form.comparison.is_none() {
+        return Err(Answer::field("comparison_image"));
+    }
+    Ok(())
+}
+
+fn fields_complete(product: Check, form: &Form) -> Result<(), Answer> {
+    let is_country = |text: &str| text.len() == 2 && text.bytes().all(|b| b.is_ascii_uppercase());
+    if allowed(product, "country") && !form.country.as_deref().is_some_and(is_country) {
+        return Err(Answer::field("country"));
+    }
+    let typed = allowed(product, "id_type") && product != Check::DocumentVerification;
+    if typed && form.id_type.is_none() {
+        return Err(Answer::field("id_type"));
+    }
+    if allowed(product, "id_number") && form.id_number.is_none() {
+        return Err(Answer::field("id_number"));
+    }
+    let known = ["DOCUMENT", "ID_PHOTO", "PORTRAIT"];
+    let compared = form.comparison_type.as_deref().is_some_and(|word| known.contains(&word));
+    if product == Check::Compare && !compared {
+        return Err(Answer::field("comparison_image_type"));
     }
     Ok(())
 }
@@ -122,6 +188,14 @@ async fn picture(part: Field<'_>) -> Option<Bytes> {
         return None;
     }
     whole(part).await.filter(|bytes| is_jpeg(bytes))
+}
+
+async fn document(part: Field<'_>) -> Option<Bytes> {
+    let typed = is_typed(&part, "image/jpeg") || is_typed(&part, "image/png");
+    if !typed || part.file_name().is_none_or(str::is_empty) {
+        return None;
+    }
+    whole(part).await.filter(|bytes| is_jpeg_or_png(bytes))
 }
 
 async fn json(part: Field<'_>) -> Option<Value> {
@@ -177,7 +251,7 @@ mod tests {
         headers.insert("content-type", "multipart/form-data; boundary=x".parse().unwrap());
         let body = Bytes::copy_from_slice(body);
         tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(read_form(
-            Product::Authentication,
+            Check::Authentication,
             &headers,
             body,
         ))

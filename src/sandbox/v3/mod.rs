@@ -3,11 +3,14 @@
 mod details;
 mod entry;
 mod form;
+mod services;
 mod status;
 mod token;
 
+pub(super) use details::read_partner_params;
 pub(super) use entry::submit;
 pub(super) use form::{Form, read_form};
+pub(super) use services::services;
 pub(super) use status::status;
 pub(super) use token::{check_token, issue};
 

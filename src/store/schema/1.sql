@@ -64,7 +64,7 @@ CREATE TABLE jobs (
     attempt BLOB CHECK (attempt IS NULL OR length(attempt) = 16),
     user_id TEXT NOT NULL,
     product TEXT NOT NULL,
-    api TEXT NOT NULL CHECK (api IN ('v1', 'v3')),
+    api TEXT NOT NULL CHECK (api IN ('v1', 'v2', 'v3')),
     allow_new_enroll INTEGER NOT NULL,
     state TEXT NOT NULL,
     reason TEXT,
@@ -119,7 +119,7 @@ CREATE TABLE job_keys (
 CREATE TABLE images (
     id INTEGER PRIMARY KEY,
     job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
-    kind TEXT NOT NULL CHECK (kind IN ('selfie', 'liveness')),
+    kind TEXT NOT NULL CHECK (kind IN ('selfie', 'liveness', 'document_front', 'document_back', 'comparison')),
     number INTEGER NOT NULL,
     sealed BLOB NOT NULL,
     UNIQUE (job, kind, number)
