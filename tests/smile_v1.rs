@@ -279,3 +279,59 @@ fn v1_an_archive_without_an_answer_is_perhaps_taken_and_one_refused_is_not() {
         assert_eq!(server.seen("PUT", "/put").len(), 1);
     }
 }
+
+/// A service that takes only time stamps of the hour of its own clock, which its answers tell.
+fn timely(date: &'static str, hour: &'static str) -> TlsServer {
+    TlsServer::start(move |request| {
+        let host = request.header("host").unwrap();
+        let dated = |status: &str, body: &str| {
+            let headers = format!("Date: {date}\r\nContent-Type: application/json\r\n");
+            Reply::Bytes(with_headers(status, &headers, body))
+        };
+        let stamped = match request.path.as_str() {
+            "/v1/upload" => request.json()["timestamp"].as_str().unwrap_or_default().to_owned(),
+            "/v2/smart-selfie-authentication" => {
+                request.header("smileid-timestamp").unwrap_or_default().to_owned()
+            }
+            _ => return Reply::Bytes(with_headers("200 OK", "", "")),
+        };
+        if !stamped.starts_with(hour) {
+            return dated(
+                "400 Bad Request",
+                r#"{"error":"You are not authorized to do that","code":"2205"}"#,
+            );
+        }
+        let upload =
+            format!("{{\"upload_url\":\"https://{host}/store/x\",\"smile_job_id\":\"1\",\"code\":\"2202\"}}");
+        let approved = r#"{"status":"approved","code":"0820","user_id":"emp-0042","job_id":"job_1"}"#;
+        dated("200 OK", if request.path == "/v1/upload" { &upload } else { approved })
+    })
+}
+
+/// A board without a battery that started with an old time: the refusal tells the service's, and that is signed with.
+#[test]
+fn a_signature_that_a_wrong_clock_made_is_made_anew_with_the_services_time() {
+    for (api, path) in [(Api::V1, "/v1/upload"), (Api::V2, "/v2/smart-selfie-authentication")] {
+        let server = timely("Wed, 25 Nov 2026 09:30:00 GMT", "2026-11-25T09:");
+        let (_, client) = client_at(&server, api, Wall::Known(noon()));
+        let submit = || {
+            person().submitting(Product::Authentication, |submission| client.submit(&submission, &mut |_| {}))
+        };
+        submit().unwrap();
+        assert_eq!(server.seen("POST", path).len(), 2, "refused, and signed anew");
+        submit().unwrap();
+        assert_eq!(server.seen("POST", path).len(), 3, "known from then on");
+    }
+}
+
+/// Refused although the clocks agree: then it is the key, and nothing is repeated.
+#[test]
+fn a_signature_that_is_refused_for_its_key_is_not_made_anew() {
+    let server = timely("Fri, 02 Jan 2026 03:04:05 GMT", "1999");
+    let (_, client) = client_at(&server, Api::V1, Wall::Known(noon()));
+    let refused = person()
+        .submitting(Product::Authentication, |submission| client.submit(&submission, &mut |_| {}))
+        .unwrap_err();
+    assert_eq!(refused.kind, FailureKind::Unauthorised);
+    assert_eq!(server.seen("POST", "/v1/upload").len(), 1);
+}

@@ -27,6 +27,8 @@ pub const ANSWER_MAX: u64 = 256 * 1024;
 /// A kept connection older than this is not used: a server that closes it in the same moment would leave a
 /// submission's fate open.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(5);
+/// Further apart than this, the device's clock is taken for wrong.
+pub(crate) const CLOCKS_APART: Duration = Duration::from_secs(60);
 /// Bodies larger than this ask before they are sent, so that a refusal by size costs no upload.
 const ASK_BEFORE: u64 = 1_000_000;
 /// One full TLS record. Two at a time go out: measured a quarter less CPU per job than one, and no more than four.
@@ -137,8 +139,7 @@ impl Transport {
         let (head, mut body) = response.into_parts();
         let date = text_of(&head.headers, header::DATE).and_then(http_date);
         if let Some(date) = date {
-            *self.server_time.lock().unwrap_or_else(PoisonError::into_inner) =
-                Some((self.clock.boot(), date));
+            self.learn(date);
         }
         let now = date.or_else(|| self.clock.wall().known());
         let retry_after =
@@ -159,6 +160,19 @@ impl Transport {
         Ok(Answer { http: head.status.as_u16(), json, retry_after, date })
     }
 
+    /// Notes the server's clock; the first time that it is far from the device's, that is said.
+    fn learn(&self, date: WallTime) {
+        let mut told = self.server_time.lock().unwrap_or_else(PoisonError::into_inner);
+        let off = self.clock.wall().known().map(|own| apart(own, date)).filter(|off| *off > CLOCKS_APART);
+        if let (Some(off), None) = (off, told.as_ref()) {
+            log::warn!(
+                seconds = off.as_secs(), remedy = "let the device reach a time server or set its clock";
+                "the device's clock is not the service's: requests are signed with the service's time"
+            );
+        }
+        *told = Some((self.clock.boot(), date));
+    }
+
     /// Time since an answer last came; long when none ever did.
     pub(crate) fn idle(&self) -> Duration {
         match self.used.load(Ordering::Relaxed) {
@@ -176,12 +190,25 @@ impl Transport {
         })
     }
 
+    /// The time that requests are signed with: the device's own, or the service's where the two are apart. It is the
+    /// service's clock that judges a signature, and a board without a battery may start months late. A device that does
+    /// not know the time at all stays without: it could not judge the certificate that the service's time came under.
     pub(crate) fn wall(&self) -> Wall {
-        self.clock.wall()
+        match (self.clock.wall(), self.server_time()) {
+            (Wall::Known(own), Some(server)) if apart(own, server) > CLOCKS_APART => Wall::Known(server),
+            (own, _) => own,
+        }
     }
 }
 
 impl Exchange {
+    /// v1 and v2: the service does not accept key, signature or time.
+    pub(crate) fn refuses_the_signature(&self) -> bool {
+        let Ok(Answer { http: 400..=499, json: Ok(object), .. }) = &self.result else { return false };
+        let code = object.get("code").and_then(text_or_number);
+        matches!(code.as_deref(), Some("2205" | "2405"))
+    }
+
     /// The failure this exchange is, for an answer that is no success or says nonsense (`why`).
     pub(crate) fn failure(&self, api: Api, why: &str, secrets: &[&str]) -> Failure {
         let name = match self.endpoint {
@@ -234,6 +261,11 @@ impl Exchange {
             server_date: answer.date,
         }
     }
+}
+
+/// How far two moments lie from each other.
+pub(crate) fn apart(one: WallTime, other: WallTime) -> Duration {
+    Duration::from_millis(one.as_unix_millis().abs_diff(other.as_unix_millis()))
 }
 
 /// TLS 1.2 and 1.3 with the certificates to trust; none at all is an error that names its remedy.

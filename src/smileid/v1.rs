@@ -8,7 +8,7 @@ use super::failure::{Failure, FailureKind, one_line};
 use super::settings::{geo_params, is_plain_https};
 use super::signature;
 use super::submission::{Enrolment, IdInfo, LookUp, Progress, Repeat, Status};
-use super::transport::{Answer, Call, Exchange, text_or_number};
+use super::transport::{Answer, CLOCKS_APART, Call, Exchange, apart, text_or_number};
 use super::v3::metadata;
 use super::verdict;
 use super::wire::{Asked, Taken, Told, Wire, is_png};
@@ -26,6 +26,7 @@ const SELFIE: &str = "selfie.jpg";
 
 /// A time and its signature, as requests carry them.
 pub(crate) struct Signed {
+    at: WallTime,
     pub(crate) timestamp: String,
     pub(crate) signature: String,
 }
@@ -46,7 +47,23 @@ impl Client {
         };
         let timestamp = now.to_rfc3339();
         let signature = signature::sign(&self.settings.api_key, &timestamp, &self.settings.partner_id);
-        Ok(Signed { timestamp, signature })
+        Ok(Signed { at: now, timestamp, signature })
+    }
+
+    /// Runs a signed `call`. One that is refused for its signature while the answer shows that the device's clock is wrong
+    /// is signed anew with the service's time and repeated, once: such a refusal is certain.
+    pub(crate) fn with_signature(
+        &self,
+        mut call: impl FnMut(&Signed) -> Exchange,
+    ) -> Result<Exchange, Failure> {
+        let signed = self.sign()?;
+        let first = call(&signed);
+        let now = self.transport.wall().known();
+        let clock_was_wrong = now.is_some_and(|now| apart(now, signed.at) > CLOCKS_APART);
+        if !(clock_was_wrong && first.refuses_the_signature()) {
+            return Ok(first);
+        }
+        Ok(call(&self.sign()?))
     }
 
     fn post_json(&self, endpoint: Endpoint, path: &str, body: &mut Body<'_, '_>) -> Exchange {
@@ -62,9 +79,11 @@ impl Client {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Taken, Failure> {
         let secrets = self.secrets(wire);
-        let signed = self.sign()?;
-        let request = self.v1_upload_request(wire, &signed);
-        let exchange = self.post_json(Endpoint::Upload, "v1/upload", &mut whole(&request));
+        let mut request = Value::Null;
+        let exchange = self.with_signature(|signed| {
+            request = self.v1_upload_request(wire, signed);
+            self.post_json(Endpoint::Upload, "v1/upload", &mut whole(&request))
+        })?;
         let object = self.success(Api::V1, &exchange, &secrets)?;
         if object.get("code").and_then(text_or_number).as_deref() != Some("2202") {
             return Err(exchange.failure(Api::V1, "the code is not 2202", &secrets));
@@ -127,7 +146,17 @@ impl Client {
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Taken, Failure> {
         let secrets = self.secrets(wire);
-        let signed = self.sign()?;
+        let exchange = self.with_signature(|signed| {
+            let request = self.number_request(wire, signed);
+            self.post_json(Endpoint::Number, path, &mut whole(&request).reporting(progress))
+        })?;
+        let object = self.success(Api::V1, &exchange, &secrets)?;
+        let told = self.check_signature(object).and_then(|()| read_result(object, wire.task, true));
+        let told = told.map_err(|why| exchange.failure(Api::V1, why, &secrets))?;
+        Ok(Taken { remote_job: told.remote_job.clone(), told: Some(told) })
+    }
+
+    fn number_request(&self, wire: &Wire<'_>, signed: &Signed) -> Value {
         let mut request = json!({
             "partner_id": self.settings.partner_id,
             "timestamp": signed.timestamp,
@@ -146,17 +175,18 @@ impl Client {
                 object.insert("metadata".to_owned(), metadata(wire));
             }
         }
-        let mut body = whole(&request).reporting(progress);
-        let exchange = self.post_json(Endpoint::Number, path, &mut body);
-        let object = self.success(Api::V1, &exchange, &secrets)?;
-        let told = self.check_signature(object).and_then(|()| read_result(object, wire.task, true));
-        let told = told.map_err(|why| exchange.failure(Api::V1, why, &secrets))?;
-        Ok(Taken { remote_job: told.remote_job.clone(), told: Some(told) })
+        request
     }
 
     fn v1_ask(&self, asked: Asked<'_>) -> Result<Exchange, Failure> {
-        let signed = self.sign()?;
-        let request = json!({
+        self.with_signature(|signed| {
+            let request = self.status_request(asked, signed);
+            self.post_json(Endpoint::JobStatus, "v1/job_status", &mut whole(&request))
+        })
+    }
+
+    fn status_request(&self, asked: Asked<'_>, signed: &Signed) -> Value {
+        json!({
             "signature": signed.signature,
             "timestamp": signed.timestamp,
             "partner_id": self.settings.partner_id,
@@ -164,8 +194,7 @@ impl Client {
             "user_id": asked.user_id.as_str(),
             "image_links": false,
             "history": false,
-        });
-        Ok(self.post_json(Endpoint::JobStatus, "v1/job_status", &mut whole(&request)))
+        })
     }
 
     fn v1_read(&self, asked: Asked<'_>, exchange: &Exchange) -> Result<Answered, Failure> {

@@ -5,11 +5,11 @@
 use super::body::Body;
 use super::classify::Endpoint;
 use super::client::Client;
-use super::failure::{Failure, FailureKind, one_line};
+use super::failure::{Failure, one_line};
 use super::multipart::Form;
 use super::settings::geo_params;
 use super::submission::{Enrolment, Progress};
-use super::transport::{Call, secret_header};
+use super::transport::Call;
 use super::v3::{metadata, pictures};
 use super::verdict;
 use super::wire::{Taken, Told, Wire};
@@ -26,22 +26,22 @@ impl Client {
         wire: &Wire<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Taken, Failure> {
-        let signed = self.sign()?;
-        let (content_type, pieces) = self.v2_form(wire);
-        let mut headers = self.source_headers().to_vec();
-        for (name, value) in [
-            ("content-type", &content_type),
-            ("smileid-partner-id", &self.settings.partner_id),
-            ("smileid-timestamp", &signed.timestamp),
-        ] {
-            let value = HeaderValue::from_str(value)
-                .map_err(|_| Failure::local(FailureKind::Configuration, "a header cannot be sent"))?;
-            headers.push((name, value));
-        }
-        headers.push(("smileid-request-signature", secret_header(&signed.signature)?));
         let url = format!("{}/v2/{path}", self.settings.base);
-        let call = Call { endpoint: Endpoint::Entry, method: Method::POST, url: &url, headers };
-        let exchange = self.transport.exchange(call, &mut Body::new(pieces).reporting(progress));
+        let exchange = self.with_signature(|signed| {
+            let (content_type, pieces) = self.v2_form(wire);
+            let mut headers = self.source_headers().to_vec();
+            for (name, value) in [
+                ("content-type", content_type.as_str()),
+                ("smileid-partner-id", &self.settings.partner_id),
+                ("smileid-timestamp", &signed.timestamp),
+                ("smileid-request-signature", &signed.signature),
+            ] {
+                // All of them are made here, of digits, letters and a few signs.
+                headers.extend(HeaderValue::from_str(value).ok().map(|value| (name, value)));
+            }
+            let call = Call { endpoint: Endpoint::Entry, method: Method::POST, url: &url, headers };
+            self.transport.exchange(call, &mut Body::new(pieces).reporting(progress))
+        })?;
         let secrets = self.secrets(wire);
         let object = self.success(Api::V2, &exchange, &secrets)?;
         read(object, wire).map_err(|why| exchange.failure(Api::V2, why, &secrets))

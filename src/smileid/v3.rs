@@ -77,7 +77,7 @@ impl Client {
         wire: &Wire<'_>,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Taken, Failure> {
-        let user_header = user_header(wire);
+        let (user_header, partner_header) = (user_header(wire), self.partner_header(wire));
         let url = format!("{}/v3/{path}", self.settings.base);
         let progress = std::cell::RefCell::new(progress);
         let exchange = self
@@ -89,6 +89,7 @@ impl Client {
                     headers
                         .extend(HeaderValue::from_str(&content_type).ok().map(|kind| ("content-type", kind)));
                     headers.extend(user_header.clone().map(|user| ("user-id", user)));
+                    headers.extend(partner_header.clone().map(|partner| ("smileid-partner-id", partner)));
                     headers.extend(self.source_headers());
                     let call = Call { endpoint: Endpoint::Entry, method: Method::POST, url: &url, headers };
                     let mut tell = |step| (progress.borrow_mut())(step);
@@ -101,6 +102,17 @@ impl Client {
         let secrets = self.secrets(wire);
         let object = self.success(Api::V3, &exchange, &secrets)?;
         accepted(object, wire).map_err(|why| exchange.failure(Api::V3, why, &secrets))
+    }
+
+    /// Earlier descriptions of the interface required it on these calls; the present one does not.
+    fn partner_header(&self, wire: &Wire<'_>) -> Option<HeaderValue> {
+        let wanted = matches!(
+            wire.task,
+            Task::Check(
+                Check::BiometricKyc | Check::DocumentVerification | Check::EnhancedDocumentVerification
+            )
+        );
+        wanted.then(|| HeaderValue::from_str(self.settings.unpadded_partner_id()).ok()).flatten()
     }
 
     fn v3_form<'a>(&self, wire: &Wire<'a>) -> (String, Vec<std::borrow::Cow<'a, [u8]>>) {

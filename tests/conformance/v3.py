@@ -14,6 +14,7 @@ from usesmileid import errors
 URL, PICTURES, PARTNER, KEY = sys.argv[1], Path(sys.argv[2]), sys.argv[3], sys.argv[4]
 SELFIE = (PICTURES / "selfie.jpg").read_bytes()
 LIVENESS = [(PICTURES / f"liveness-{number}.jpg").read_bytes() for number in range(8)]
+DOCUMENT = (PICTURES / "document.png").read_bytes()
 DETAILS = {"given_names": "Ada", "last_name": "Example", "email": "ada.example@example.com"}
 KNOWN = {"given_names": "Amina Fatou", "last_name": "Clearwater", "email": "amina.clearwater@example.com"}
 CONSENT = usesmileid.Consent.granted(granted_at=datetime(2026, 1, 2, 3, 4, 5, tzinfo=timezone.utc),
@@ -40,6 +41,16 @@ def pictures(details=DETAILS):
             "callback_url": "https://example.com/callback"}
 
 
+def about(user, **more):
+    """What every check but authentication and registration is given besides its pictures."""
+    return {"user_id": user, "user_details": DETAILS, "consent": CONSENT, "country": "NG",
+            "callback_url": "https://example.com/callback", **more}
+
+
+def faces():
+    return {"selfie_image": SELFIE, "liveness_images": LIVENESS}
+
+
 def ended(service, accepted):
     return service.verifications.wait_until_complete(accepted.job_id, interval=0.1, timeout=20).status
 
@@ -62,6 +73,30 @@ def main():
     case("authentication", "nobody's identity", "InvalidRequestError", authenticate("nobody"))
     case("authentication", "another API key", "AuthenticationError", lambda: client("another-key").biometric.authenticate(
         user_id="is-clear", **pictures()))
+    for word in ("clear", "block"):
+        user = f"is-{word}"
+        number = {"id_type": "NIN_V2", "id_number": "00000000000"}
+        case("biometric_kyc", f"decided: {word}", word, lambda user=user: ended(service, service.biometric_kyc.verify(
+            **about(user, **faces(), **number))))
+        case("document_verification", f"decided: {word}", word, lambda user=user: ended(service, service.documents.verify(
+            **about(user, **faces(), document=DOCUMENT, document_back=SELFIE))))
+        case("enhanced_document_verification", f"decided: {word}", word,
+             lambda user=user: ended(service, service.documents.verify_enhanced(
+                 **about(user, **faces(), document=SELFIE, id_type="PASSPORT"))))
+        case("enhanced_kyc", f"decided: {word}", word, lambda user=user: ended(service, service.enhanced_kyc.verify(
+            **about(user, **number, bank_code="044"))))
+        compared = {key: value for key, value in about(user).items() if key != "country"}
+        case("compare", f"decided: {word}", word, lambda compared=compared: ended(service, service.biometric.compare(
+            selfie_image=SELFIE, comparison_image=SELFIE, comparison_image_type="ID_PHOTO", **compared)))
+    case("biometric_kyc", "lower-case country", "InvalidRequestError", lambda: service.biometric_kyc.verify(
+        **{**about("is-clear", **faces(), **number), "country": "ng"}))
+    case("authentication", "by the picture on file", "clear", lambda: ended(service, service.biometric.authenticate(
+        user_id="golden-ours-authentication", use_enrolled_image=True, user_details=KNOWN, consent=CONSENT,
+        callback_url="https://example.com/callback")))
+    case("services", "id types of a country", ["NATIONAL_ID"], lambda: [
+        entry.type for entry in service.services.supported_id_types(country="KE").id_types])
+    case("services", "documents", 2, lambda: len(service.services.supported_documents().valid_documents))
+    case("services", "bank codes", 2, lambda: len(service.services.bank_codes().bank_codes))
     case("status", "of no job", "not_found", lambda: service.verifications.retrieve("job_" + "0" * 26).status)
 
 
