@@ -253,8 +253,8 @@ pub fn alone(
     each(saved(job));
     drain::send(&shared, job)?;
     let (_keep, never) = crossbeam_channel::bounded::<()>(0);
-    let pause = Duration::from_millis(shared.config.smile.poll_interval_ms.into());
-    let until = shared.clock.boot().plus(WAIT);
+    let taken = shared.clock.boot();
+    let until = taken.plus(WAIT);
     loop {
         let over = shared.clock.boot() >= until || given_up();
         let row = shared.store.read(|tx| queue::info(tx, job))?;
@@ -262,9 +262,9 @@ pub fn alone(
             each(last);
             return Ok(());
         }
+        let _ = never.recv_timeout(shared.pause(taken));
         if matches!(row.state, State::Accepted { .. }) {
             drain::poll(&shared, job)?;
         }
-        let _ = never.recv_timeout(pause);
     }
 }

@@ -3,7 +3,7 @@
 use super::error::AgentError;
 use super::watchdog::Watchdog;
 use crate::access::{AttemptId, JobId, UserId, sortable_id};
-use crate::clock::{Clock, Random, Wall};
+use crate::clock::{BootTime, Clock, Random, Wall};
 use crate::config::check::credential_path;
 use crate::config::{Config, GuardConfig};
 use crate::store::{self, AuditKey, DeviceKey, Mode, Opening, PeopleKey, QueueKey, Settings, Store};
@@ -170,6 +170,14 @@ fn read_limited(path: &Path) -> std::io::Result<String> {
 }
 
 impl Shared {
+    /// How long to wait before the next look at a job that the service took at `taken`.
+    pub fn pause(&self, taken: BootTime) -> Duration {
+        let mut random = [0; 8];
+        self.random.fill(&mut random);
+        let longest = Duration::from_millis(self.config.smile.poll_interval_ms.into());
+        smileid::pause(self.clock.boot().since(taken), longest, u64::from_le_bytes(random))
+    }
+
     /// Opens all of it: key, database, client. Nothing talks to the network yet.
     pub fn open(
         config: &Config,

@@ -280,9 +280,10 @@ fn wait(
     given_up: &dyn Fn() -> bool,
 ) -> Result<End, AgentError> {
     let (_keep, never) = crossbeam_channel::bounded::<()>(0);
-    let pause = Duration::from_millis(shared.config.smile.poll_interval_ms.into());
-    let until = shared.clock.boot().plus(WAIT);
+    let taken = shared.clock.boot();
+    let until = taken.plus(WAIT);
     loop {
+        let _ = never.recv_timeout(shared.pause(taken));
         if let Ok(Status::Final(report)) = shared.client.status(handle) {
             return judged(shared, claim, job, &report);
         }
@@ -292,6 +293,5 @@ fn wait(
         if shared.clock.boot() >= until {
             return Ok(End::Outcome(Outcome::Expired));
         }
-        let _ = never.recv_timeout(pause);
     }
 }

@@ -12,7 +12,6 @@ use crate::clock::BootTime;
 use crate::smileid::{Accepted, Handle, Status};
 use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 /// What the submitter is asked to do.
 pub enum SubmitOrder {
@@ -94,7 +93,7 @@ fn submit(
         tell(Submitted::Verdict { report, at: shared.clock.boot() });
         return None;
     }
-    watch(shared, orders, &handle, until, &|result| {
+    watch(shared, orders, &handle, (at, until), &|result| {
         tell(result);
     })
 }
@@ -104,11 +103,21 @@ fn watch(
     shared: &Shared,
     orders: &Receiver<SubmitOrder>,
     handle: &Handle,
-    until: BootTime,
+    (taken, until): (BootTime, BootTime),
     tell: &dyn Fn(Submitted),
 ) -> Option<SubmitOrder> {
-    let pause = Duration::from_millis(shared.config.smile.poll_interval_ms.into());
     loop {
+        // When the attempt is over, or the daemon ends, the job is the drain's.
+        let over = !shared.attempt_active.load(Ordering::Acquire) || shared.is_stopping();
+        let left = until.since(shared.clock.boot());
+        if over || left.is_zero() {
+            return None;
+        }
+        match orders.recv_timeout(shared.pause(taken).min(left)) {
+            Ok(order) => return Some(order),
+            Err(RecvTimeoutError::Disconnected) => return None,
+            Err(RecvTimeoutError::Timeout) => {}
+        }
         match shared.client.status(handle) {
             Ok(Status::Final(report)) => {
                 tell(Submitted::Verdict { report, at: shared.clock.boot() });
@@ -116,16 +125,6 @@ fn watch(
             }
             Ok(Status::Pending | Status::NotFound) => {}
             Err(failure) => log::debug!(failure = failure.kind.name(); "no status: {failure}"),
-        }
-        // When the attempt is over, or the daemon ends, the job is the drain's.
-        let over = !shared.attempt_active.load(Ordering::Acquire) || shared.is_stopping();
-        if over || shared.clock.boot().plus(pause) >= until {
-            return None;
-        }
-        match orders.recv_timeout(pause) {
-            Ok(order) => return Some(order),
-            Err(RecvTimeoutError::Disconnected) => return None,
-            Err(RecvTimeoutError::Timeout) => {}
         }
     }
 }

@@ -110,7 +110,8 @@ pub struct Smile {
     /// Longest wait for one answer, in milliseconds (1000 to 600000).
     #[schemars(range(min = 1000, max = 600_000))]
     pub answer_timeout_ms: u32,
-    /// Pause between two looks at a job somebody waits for, in milliseconds (50 to 10000).
+    /// Longest pause between two looks at a job that somebody waits for and that the service took less than four seconds
+    /// ago, in milliseconds (50 to 10000); older jobs are looked at every tenth of their age, at most every 2 s.
     #[schemars(range(min = 50, max = 10_000))]
     pub poll_interval_ms: u32,
 }
@@ -130,7 +131,7 @@ impl Default for Smile {
             connect_timeout_ms: 5_000,
             send_timeout_ms: 20_000,
             answer_timeout_ms: 20_000,
-            poll_interval_ms: 500,
+            poll_interval_ms: 350,
         }
     }
 }

@@ -14,7 +14,7 @@
 //!   job come to.
 //! - `v3`, `v2`, `v1`: the protocols. [`codes`]: their words and codes as one table. [`verdict`]: the verdict of each. [`classify`]: what a failure means.
 //! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
-//! - [`result`]: a result for people and programs. [`bench`]: the client measured alone.
+//! - [`pace`]: when to look at a job again (pure). [`result`]: a result for people and programs. [`bench`]: the client measured alone.
 
 mod archive;
 pub mod bench;
@@ -28,6 +28,7 @@ pub mod fields;
 mod json;
 mod link;
 mod multipart;
+pub mod pace;
 mod resolver;
 pub mod result;
 pub mod settings;
@@ -48,6 +49,7 @@ pub use check::{
 pub use client::Client;
 pub use failure::{Failure, FailureKind, Reject};
 pub use fields::BadField;
+pub use pace::pause;
 pub use result::ResultLine;
 pub use settings::{Settings, SmileError, Timeouts, Trust};
 pub use submission::{
