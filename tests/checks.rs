@@ -263,3 +263,32 @@ fn names_and_consent_come_from_the_list() {
     let answer = site.latchd(&args);
     assert_eq!((answer.exit, answer.word("outcome")), (0, "approved"), "{answer:?}");
 }
+
+/// The service's lists, kept: a number is held against them, also without a network.
+#[test]
+fn what_the_service_lists_is_known_without_a_network() {
+    let mut site = Site::build(&Options::default());
+    site.import_people();
+    let listed = site.latchd(&["services", "--country", "NG"]);
+    assert_eq!(listed.exit, 0, "{listed:?}");
+    let names = |answer: &Answer, list: &str| -> Vec<String> {
+        let of_list = answer.lines.iter().filter(|line| line["list"] == list);
+        of_list.map(|line| line["type"].as_str().or(line["code"].as_str()).unwrap().to_owned()).collect()
+    };
+    assert_eq!(names(&listed, "id_type"), ["NIN_V2", "BVN", "BANK_ACCOUNT"]);
+    assert_eq!(names(&listed, "document"), ["PASSPORT", "DRIVERS_LICENSE"]);
+    site.stop_sandbox();
+    assert_eq!(site.latchd(&["services"]).lines.len(), 10, "all countries, from the kept file");
+    let failed = site.latchd(&["services", "--refresh"]);
+    assert_eq!(failed.exit, 1, "{failed:?}");
+    for (kind, number, field) in
+        [("NIN_V2", "1234", "id_number"), ("NIN_V9", "12345678901", "id_type"), ("BVN", "12345678901", "dob")]
+    {
+        let answer = submit(&site, "enhanced-kyc", &["--id-type", kind, "--id-number", number]);
+        assert_eq!(answer.exit, 2, "{answer:?}");
+        assert!(answer.word("cause").starts_with(field), "{answer:?}");
+    }
+    assert!(site.jobs().is_empty());
+    let good = submit(&site, "enhanced-kyc", &[]);
+    assert_eq!(good.word("outcome"), "offline", "{good:?}");
+}

@@ -45,7 +45,20 @@ def authenticate():
         callback_url="https://example.com/callback",
     )
     assert accepted.job_id, accepted
+    return accepted.job_id
 
+
+# As the peer waits for a verdict by itself: how long after `after` seconds from the acceptance it knows.
+if len(sys.argv) > 6:
+    after, late = float(sys.argv[6]), []
+    for _ in range(int(jobs)):
+        job = authenticate()
+        begin = time.perf_counter()
+        client.verifications.wait_until_complete(job)
+        late.append(max(0, int((time.perf_counter() - begin - after) * 1e6)))
+    late.sort()
+    print(json.dumps({"late_us_p50": late[len(late) // 2], "late_us_p99": late[-1]}))
+    sys.exit(0)
 
 # Token and connection, as the peer does before its first measured job.
 if int(jobs) > 1:

@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|edge|path|start|capture]…
+usage: run.py LATCHD PEER_PYTHON [submit|verdict|edge|path|start|capture]…
 """
 
 import json
@@ -19,7 +19,7 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "edge", "path", "start", "capture"]
+parts = sys.argv[3:] or ["submit", "verdict", "edge", "path", "start", "capture"]
 
 
 def load():
@@ -38,10 +38,10 @@ def table(title, rows):
 
 # ---------------------------------------------------------------------- the server and its pictures
 
-def start_sandbox(directory, key):
+def start_sandbox(directory, key, *more):
     child = subprocess.Popen(
         [latchd, "sandbox", "--listen", "127.0.0.1:0", "--partner-id", "1234", "--api-key", key,
-         "--tls-dir", os.path.join(directory, "tls")],
+         "--tls-dir", os.path.join(directory, "tls"), *more],
         stdout=subprocess.PIPE, text=True)
     ready = json.loads(child.stdout.readline())
     return child, ready["listening"], ready["ca"]
@@ -172,6 +172,36 @@ def submit():
         print(f"  ratios: cpu {median['our cpu'] / median['peer cpu']:.2f}, memory "
               f"{median['our rss'] / median['peer rss']:.2f}, wall above the floor "
               f"{above('our') / above('peer'):.2f}, cold {median['our cold'] / median['peer cold']:.3f}")
+
+
+# ---------------------------------------------------------------------- how soon a verdict is known
+
+def verdict():
+    key, rows = "bench-key", {}
+    for after in (300, 1500, 4000):
+        with tempfile.TemporaryDirectory() as directory:
+            make_pictures(directory)
+            scenario = write(directory, "scenario.toml", f"[default]\ndecide_after_ms = {after}\n")
+            sandbox, url, ca = start_sandbox(directory, key, "--scenario", scenario)
+            ours = [latchd, "bench", "verdict", "--json", "--url", url, "--ca", ca, "--images", directory,
+                    "--partner-id", "1234", "--api-key", key, "--jobs", "80", "--after-ms", str(after)]
+            peer = [peer_python, os.path.join(HERE, "peer.py"), url, directory, "3", "1234", key, str(after / 1000)]
+            try:
+                for _ in range(ROUNDS):
+                    for who, command in (("latchd", ours), ("official Python client", peer)):
+                        out = subprocess.run(command, check=True, capture_output=True, text=True,
+                                             env=dict(os.environ, SSL_CERT_FILE=ca))
+                        figures = json.loads(out.stdout)
+                        for name, value in figures.items():
+                            if name.startswith("late_us"):
+                                rows.setdefault(f"{after} ms: {who}, {name[-3:]} ms late", []).append(value / 1e3)
+                            elif name == "looks_max":
+                                rows.setdefault(f"{after} ms: {who}, most status calls", []).append(value)
+            finally:
+                sandbox.terminate()
+                sandbox.wait()
+    table(f"From the service's decision to the client's knowledge, 80 jobs (peer: 3) a run, {ROUNDS} runs in turn",
+          list(rows.items()))
 
 
 # ---------------------------------------------------------------------- the lock
@@ -352,4 +382,4 @@ def capture():
 
 
 for part in parts:
-    {"submit": submit, "edge": edge, "path": path, "start": start, "capture": capture}[part]()
+    {"submit": submit, "verdict": verdict, "edge": edge, "path": path, "start": start, "capture": capture}[part]()

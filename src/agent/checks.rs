@@ -6,7 +6,7 @@ use super::error::AgentError;
 use super::job::device;
 use super::records::{self, NewCheck};
 use super::shared::Shared;
-use super::{drain, owner};
+use super::{drain, lists, owner};
 use crate::access::{Check, JobId, PictureKind, UserId, Verdict};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom, Wall, WallTime};
 use crate::config::model::Environment;
@@ -78,6 +78,9 @@ pub fn store(shared: &Shared, order: CheckOrder, actor: String) -> Result<JobId,
     };
     CheckSubmission::new(check, &user, job, &form, submitted, device(shared), Repeat::AsFirst)
         .map_err(AgentError::Field)?;
+    if let Some(lists) = lists::kept(&shared.config) {
+        lists.check(check, &form).map_err(AgentError::Field)?;
+    }
     if !records::queue_has_room(shared) {
         return Err(refuse(
             "queue",

@@ -6,7 +6,7 @@ use crate::control::ControlError;
 use crate::guard::GuardError;
 use crate::people::PeopleError;
 use crate::queue::QueueError;
-use crate::smileid::{BadField, SmileError};
+use crate::smileid::{BadField, Failure, SmileError};
 use crate::store::StoreError;
 use std::io::ErrorKind;
 use std::path::Path;
@@ -55,6 +55,17 @@ pub enum AgentError {
         why: String,
         /// What to write instead.
         remedy: &'static str,
+    },
+    /// The service did not give what was asked.
+    #[error(transparent)]
+    Service(Failure),
+    /// A file beside the database.
+    #[error("{path}: {source}")]
+    File {
+        /// The file.
+        path: String,
+        /// What the kernel said.
+        source: std::io::Error,
     },
     /// A field of a check is missing or wrong.
     #[error(transparent)]
@@ -120,6 +131,8 @@ impl AgentError {
             Self::Thread(_) => "check the limits of the unit (TasksMax, MemoryMax)".into(),
             Self::Request { remedy, .. } => (*remedy).into(),
             Self::Field(field) => field.remedy.into(),
+            Self::Service(failure) => failure.remedy().into(),
+            Self::File { .. } => "check the directory's owner and free space".into(),
             Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),
             Self::Replaced { .. } => {
                 "start the daemon, which writes it into the events; then import the people again".into()

@@ -24,6 +24,7 @@ mod drain;
 mod error;
 mod housekeeping;
 mod job;
+pub mod lists;
 mod lock;
 mod message;
 mod network;

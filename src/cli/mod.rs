@@ -18,6 +18,7 @@ mod queue;
 mod run;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+mod services;
 mod session;
 mod status;
 mod submit;
@@ -63,6 +64,8 @@ enum Command {
     Enroll(claim::EnrollArgs),
     /// A check that is about no door: a document, a number, two faces, somebody who is not on the list.
     Submit(Box<submit::SubmitArgs>),
+    /// What the service can be asked about: kinds of numbers and documents, by country.
+    Services(services::ServicesArgs),
     /// The jobs that wait, and those that are done.
     Queue(queue::QueueArgs),
     /// What happened at this door.
@@ -181,6 +184,7 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::Authenticate(args) => claim::authenticate(&args, format),
         Command::Enroll(args) => claim::enroll(&args, format),
         Command::Submit(args) => submit::run(&args, format),
+        Command::Services(args) => services::run(&args, format),
         Command::Queue(args) => queue::run(args, format),
         Command::Events(args) => events::run(&args, format),
         Command::Status(args) => status::run(&args, format),

@@ -17,6 +17,8 @@ pub enum Endpoint {
     Entry,
     /// v3 status.
     Status,
+    /// v3 list of what the service can be asked about.
+    List,
     /// v1 upload: reserves the job id.
     Upload,
     /// v1 PUT of the archive to the storage address.
@@ -30,7 +32,7 @@ pub enum Endpoint {
 impl Endpoint {
     /// The call asks and makes no job: its failure says nothing about one.
     fn looks_up(self) -> bool {
-        matches!(self, Self::Token | Self::Status | Self::JobStatus)
+        matches!(self, Self::Token | Self::Status | Self::JobStatus | Self::List)
     }
 }
 

@@ -14,6 +14,7 @@
 //!   job come to.
 //! - `v3`, `v2`, `v1`: the protocols. [`codes`]: their words and codes as one table. [`verdict`]: the verdict of each. [`classify`]: what a failure means.
 //! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
+//! - [`services`]: the service's lists of what it can be asked about.
 //! - [`pace`]: when to look at a job again (pure). [`result`]: a result for people and programs. [`bench`]: the client measured alone.
 
 mod archive;
@@ -31,6 +32,7 @@ mod multipart;
 pub mod pace;
 mod resolver;
 pub mod result;
+pub mod services;
 pub mod settings;
 mod signature;
 pub mod submission;
@@ -51,6 +53,7 @@ pub use failure::{Failure, FailureKind, Reject};
 pub use fields::BadField;
 pub use pace::pause;
 pub use result::ResultLine;
+pub use services::Lists;
 pub use settings::{Settings, SmileError, Timeouts, Trust};
 pub use submission::{
     Accepted, Consent, Details, Enrolment, Handle, IdInfo, Images, LookUp, Progress, Repeat, Status,

@@ -24,6 +24,8 @@ use ureq::{Agent, SendBody};
 
 /// Most bytes of an answer's body.
 pub const ANSWER_MAX: u64 = 256 * 1024;
+/// Most bytes of one of the service's lists.
+const LIST_MAX: u64 = 4 * 1024 * 1024;
 /// A kept connection older than this is not used: a server that closes it in the same moment would leave a
 /// submission's fate open.
 pub(crate) const IDLE_MAX: Duration = Duration::from_secs(5);
@@ -132,10 +134,12 @@ impl Transport {
         } else {
             self.agent.run(request.body(SendBody::from_reader(body)).map_err(broken)?)
         };
-        self.answer(response.map_err(|error| lost(&error))?)
+        // The lists of all countries are the only long answers.
+        let limit = if call.endpoint == Endpoint::List { LIST_MAX } else { ANSWER_MAX };
+        self.answer(response.map_err(|error| lost(&error))?, limit)
     }
 
-    fn answer(&self, response: Response<ureq::Body>) -> Result<Answer, Lost> {
+    fn answer(&self, response: Response<ureq::Body>, limit: u64) -> Result<Answer, Lost> {
         let (head, mut body) = response.into_parts();
         let date = text_of(&head.headers, header::DATE).and_then(http_date);
         if let Some(date) = date {
@@ -145,13 +149,18 @@ impl Transport {
         let retry_after =
             text_of(&head.headers, header::RETRY_AFTER).and_then(|text| read_retry_after(text, now));
         let success = head.status.is_success();
-        let announced = body.content_length().unwrap_or(0);
-        let json = if announced > ANSWER_MAX {
-            Err("the answer is larger than 256 KiB")
+        let too_large = if limit == LIST_MAX {
+            "the list is larger than 4 MiB"
         } else {
-            match body.with_config().limit(ANSWER_MAX).read_to_vec() {
+            "the answer is larger than 256 KiB"
+        };
+        let announced = body.content_length().unwrap_or(0);
+        let json = if announced > limit {
+            Err(too_large)
+        } else {
+            match body.with_config().limit(limit).read_to_vec() {
                 Ok(bytes) => json_object(&head.headers, &bytes, success),
-                Err(ureq::Error::BodyExceedsLimit(_)) => Err("the answer is larger than 256 KiB"),
+                Err(ureq::Error::BodyExceedsLimit(_)) => Err(too_large),
                 // An error status has said enough; a success without its body has not.
                 Err(error) if success => return Err(lost(&error)),
                 Err(_) => Err("the answer broke off"),
@@ -219,6 +228,7 @@ impl Exchange {
             Endpoint::Put => "archive",
             Endpoint::JobStatus => "job_status",
             Endpoint::Number => "number check",
+            Endpoint::List => "list",
         };
         let answer = match &self.result {
             Err(lost) => {

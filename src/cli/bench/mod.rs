@@ -29,25 +29,17 @@ enum What {
         image: PathBuf,
     },
     /// The protocol client alone: N authentications, one after another over one connection.
-    Submit {
-        /// The server, such as `latchd sandbox` prints it.
-        #[arg(long)]
-        url: String,
-        /// Its certificate authority. Needed: a benchmark must not reach the real service.
-        #[arg(long, value_name = "FILE")]
-        ca: PathBuf,
-        /// Directory with selfie.jpg and liveness_0.jpg to liveness_7.jpg.
-        #[arg(long, value_name = "DIR")]
-        images: PathBuf,
-        /// How many jobs.
-        #[arg(long, default_value_t = 50)]
-        jobs: u32,
-        /// The partner id.
-        #[arg(long)]
-        partner_id: String,
-        /// The API key of the stand-in.
-        #[arg(long)]
-        api_key: String,
+    Submit(Target),
+    /// How soon a door knows the verdict of a service that takes its time, and for how many status calls.
+    Verdict {
+        #[command(flatten)]
+        target: Target,
+        /// How long the stand-in takes for each verdict (`decide_after_ms` of its scenario).
+        #[arg(long, value_name = "MS")]
+        after_ms: u64,
+        /// The longest pause between two looks (`[smile] poll_interval_ms`).
+        #[arg(long, value_name = "MS", default_value_t = 350)]
+        poll_interval_ms: u64,
     },
     /// Fills the queue of a configuration with jobs of small pictures, in bulk, and reports the time of a commit.
     /// Only into a database without jobs: it is for measuring the start with a full queue.
@@ -70,11 +62,44 @@ enum What {
     },
 }
 
+/// A stand-in, and what is sent to it.
+#[derive(Debug, clap::Args)]
+struct Target {
+    /// The server, such as `latchd sandbox` prints it.
+    #[arg(long)]
+    url: String,
+    /// Its certificate authority. Needed: a benchmark must not reach the real service.
+    #[arg(long, value_name = "FILE")]
+    ca: PathBuf,
+    /// Directory with selfie.jpg and liveness_0.jpg to liveness_7.jpg.
+    #[arg(long, value_name = "DIR")]
+    images: PathBuf,
+    /// How many jobs.
+    #[arg(long, default_value_t = 50)]
+    jobs: u32,
+    /// The partner id.
+    #[arg(long)]
+    partner_id: String,
+    /// The API key of the stand-in.
+    #[arg(long)]
+    api_key: String,
+}
+
+impl Target {
+    fn plan(self) -> submit::Plan {
+        let Self { url, ca, images, jobs, partner_id, api_key } = self;
+        submit::Plan { url, ca, images, jobs, partner_id, api_key: api_key.into() }
+    }
+}
+
 /// Runs `latchd bench`.
 pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> {
     match args.what {
-        What::Submit { url, ca, images, jobs, partner_id, api_key } => {
-            let plan = submit::Plan { url, ca, images, jobs, partner_id, api_key: api_key.into() };
+        What::Verdict { target, after_ms, poll_interval_ms } => {
+            verdict(format, &target.plan(), after_ms, poll_interval_ms)?;
+        }
+        What::Submit(target) => {
+            let plan = target.plan();
             let cpu = cpu_micros();
             let figures = submit::run(&plan, Arc::new(SystemClock::new()), Arc::new(SystemRandom))
                 .map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
@@ -101,6 +126,36 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         What::Queue { config, jobs } => fill_queue(format, &config, jobs)?,
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn verdict(
+    format: output::Format,
+    plan: &submit::Plan,
+    after_ms: u64,
+    poll_interval_ms: u64,
+) -> anyhow::Result<()> {
+    let (decides, longest) = (Duration::from_millis(after_ms), Duration::from_millis(poll_interval_ms));
+    let mut known =
+        submit::verdicts(plan, decides, longest, Arc::new(SystemClock::new()), Arc::new(SystemRandom))
+            .map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
+    known.sort_by_key(|known| known.late_us);
+    let at = |share: usize| {
+        known.get(known.len().saturating_sub(1) * share / 100).map_or(0, |known| known.late_us)
+    };
+    let looks = known.iter().map(|known| known.looks).max().unwrap_or(0);
+    print(
+        format,
+        json!({
+            "jobs": known.len(), "after_ms": after_ms, "late_us_p50": at(50), "late_us_p99": at(99), "looks_max": looks,
+        }),
+        &format!(
+            "{} jobs decided after {after_ms} ms: known {} ms later (p50), {} ms (p99), at most {looks} looks",
+            known.len(),
+            at(50) / 1000,
+            at(99) / 1000
+        ),
+    );
+    Ok(())
 }
 
 /// Jobs in one commit of the bulk.
