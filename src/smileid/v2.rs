@@ -10,7 +10,7 @@ use super::multipart::Form;
 use super::settings::geo_params;
 use super::submission::{Enrolment, Progress};
 use super::transport::Call;
-use super::v3::{metadata, pictures};
+use super::v3::{is_job_id, metadata, pictures};
 use super::verdict;
 use super::wire::{Taken, Told, Wire};
 use crate::access::Verdict;
@@ -81,7 +81,7 @@ fn read(object: &Map<String, Value>, wire: &Wire<'_>) -> Result<Taken, &'static 
     let field = |name: &str| object.get(name).and_then(Value::as_str).filter(|text| text.len() <= 256);
     let word = field("status").ok_or("no status")?;
     let code = field("code").ok_or("no code")?;
-    let job = field("job_id").filter(|job| !job.is_empty()).ok_or("no job id")?;
+    let job = field("job_id").filter(|job| is_job_id(job)).ok_or("no job id")?;
     let user = field("user_id").ok_or("no user id")?;
     if user != wire.user_id.as_str() {
         return Err("it names another user");

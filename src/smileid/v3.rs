@@ -255,7 +255,7 @@ pub(super) fn pictures<'a>(form: &mut Form<'a>, wire: &Wire<'a>) {
 }
 
 /// A job id that can stand in an address as it is.
-fn is_job_id(text: &str) -> bool {
+pub(super) fn is_job_id(text: &str) -> bool {
     (1..=64).contains(&text.len())
         && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
