@@ -8,6 +8,8 @@
 pub mod access;
 pub mod agent;
 pub mod audit;
+#[cfg(feature = "sandbox")]
+pub mod broker;
 pub mod camera;
 pub mod capture;
 pub mod cli;

@@ -1,7 +1,7 @@
 //! A service and a network that do everything wrong, one person after another: each job ends where it belongs, each is at
 //! the service at most once, and no pulse is made.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::indexing_slicing, clippy::disallowed_methods)]
 
 #[path = "support/site.rs"]
 mod site;

@@ -141,8 +141,11 @@ pub fn open_store(
     })?)
 }
 
-/// Reads the API key, from systemd's credential if there is one.
+/// Reads the API key, from systemd's credential if there is one. A device with a broker has none.
 pub fn api_key(config: &Config) -> Result<SecretString, AgentError> {
+    if config.smile.broker.is_some() {
+        return Ok(SecretString::from("none"));
+    }
     let path = credential_path("smile-api-key", &config.smile.api_key_file);
     read_limited(&path)
         .map(|text| SecretString::from(text.trim().to_owned()))

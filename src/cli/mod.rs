@@ -1,6 +1,8 @@
 //! The command line, one file a subcommand. It starts things and prints what comes back; it decides nothing.
 
 mod bench;
+#[cfg(feature = "sandbox")]
+mod broker;
 mod camera;
 mod claim;
 mod config;
@@ -58,6 +60,9 @@ enum Command {
     /// A stand-in for Smile ID over TLS, for demonstration, tests and integrators.
     #[cfg(feature = "sandbox")]
     Sandbox(sandbox::SandboxArgs),
+    /// Tokens for devices that hold no API key.
+    #[cfg(feature = "sandbox")]
+    Broker(broker::BrokerArgs),
     /// One attempt at the door, or without a daemon one job from camera or files.
     Authenticate(claim::ClaimArgs),
     /// Enrol a person's face.
@@ -181,6 +186,8 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::People(args) => people::run(args, format),
         #[cfg(feature = "sandbox")]
         Command::Sandbox(args) => sandbox::run(args),
+        #[cfg(feature = "sandbox")]
+        Command::Broker(args) => broker::run(args),
         Command::Authenticate(args) => claim::authenticate(&args, format),
         Command::Enroll(args) => claim::enroll(&args, format),
         Command::Submit(args) => submit::run(&args, format),

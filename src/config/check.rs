@@ -10,7 +10,7 @@ use super::error::{Caution, ConfigError, ConfigErrors, Problem, Warning, Warning
 use super::guard::{GuardConfig, LineConfig};
 use super::keys::{self, Found};
 use super::load::Source;
-use super::model::{CameraSource, Config, Environment, SandboxUnlock};
+use super::model::{Api, Broker, CameraSource, Config, Environment, SandboxUnlock};
 
 /// The systemd credential with the service's API key.
 pub const API_KEY_CREDENTIAL: &str = "smile-api-key";
@@ -164,6 +164,51 @@ impl Check<'_> {
     }
 
     fn credentials(&mut self, directory: Option<&Path>) {
+        match self.config.smile.broker.clone() {
+            Some(broker) => self.broker(&broker),
+            None => self.api_key(directory),
+        }
+        // The device key may be absent: the first start makes it.
+        let path = credential_path_in(directory, DEVICE_KEY_CREDENTIAL, &self.config.device.device_key_file);
+        let _ = self.permissions("device.device_key_file", &path);
+    }
+
+    /// A device with a broker holds no API key, but a secret of its own.
+    fn broker(&mut self, broker: &Broker) {
+        if let Err(why) = judge_address(&broker.url, false) {
+            self.report("smile.broker.url", Problem::Address(why));
+        }
+        if self.config.smile.api != Api::V3 {
+            self.report("smile.broker", Problem::Broker("gives tokens, which only api = \"v3\" has"));
+        }
+        if broker.client_cert_file.is_some() != broker.client_key_file.is_some() {
+            self.report(
+                "smile.broker",
+                Problem::Broker("needs client_cert_file and client_key_file together"),
+            );
+        } else if broker.credential_file.is_none() && broker.client_cert_file.is_none() {
+            self.report("smile.broker", Problem::Broker("needs a credential_file or a client certificate"));
+        }
+        for (key, file) in [
+            ("smile.broker.client_cert_file", &broker.client_cert_file),
+            ("smile.broker.ca_file", &broker.ca_file),
+        ] {
+            file.iter().for_each(|file| self.file(key, file));
+        }
+        for (key, file) in [
+            ("smile.broker.credential_file", &broker.credential_file),
+            ("smile.broker.client_key_file", &broker.client_key_file),
+        ] {
+            let Some(file) = file else { continue };
+            match self.permissions(key, file) {
+                Some(Ok(0)) => self.report(key, Problem::EmptyFile(file.clone())),
+                Some(Err(why)) => self.report(key, Problem::MissingFile { file: file.clone(), why }),
+                Some(Ok(_)) | None => {}
+            }
+        }
+    }
+
+    fn api_key(&mut self, directory: Option<&Path>) {
         let fallback = &self.config.smile.api_key_file;
         let path = credential_path_in(directory, API_KEY_CREDENTIAL, fallback);
         match self.permissions("smile.api_key_file", &path) {
@@ -176,9 +221,6 @@ impl Check<'_> {
             }
             Some(Ok(_)) | None => {}
         }
-        // The device key may be absent: the first start makes it.
-        let path = credential_path_in(directory, DEVICE_KEY_CREDENTIAL, &self.config.device.device_key_file);
-        let _ = self.permissions("device.device_key_file", &path);
     }
 
     /// The size of a secret's file or why there is none; `None` when something was reported already.

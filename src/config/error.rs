@@ -151,6 +151,9 @@ pub enum Problem {
     /// A free field the service keeps for itself or would change on the way.
     #[error("{0}")]
     PartnerParam(&'static str),
+    /// A broker's section that cannot work.
+    #[error("{0}")]
+    Broker(&'static str),
     /// A credential whose path depends on where the daemon is started.
     #[error("must be an absolute path")]
     NotAbsolute,
@@ -248,6 +251,7 @@ impl Problem {
             Self::PartnerParam(_) => "rename the field or change its text: keys are 1 to 64 of A-Z a-z 0-9 _ - and \
                                       not job_id, user_id, job_type or sandbox_result; values are 1 to 256 characters"
                 .into(),
+            Self::Broker(_) => "give url and a credential_file, or client_cert_file and client_key_file; with api = \"v3\"".into(),
             Self::NotAbsolute => "write the path of the file, from / on; never the secret itself".into(),
             Self::MissingCredential { name, .. } => {
                 format!("put it there with mode 0600, or give the systemd credential {name} (LoadCredential={name}:PATH)")

@@ -92,8 +92,10 @@ pub struct Smile {
     /// The partner id as the portal shows it, in quotes, leading zeros included (1 to 10 digits).
     #[schemars(example = "0042")]
     pub partner_id: String,
-    /// File with the API key. A systemd credential named `smile-api-key` wins.
+    /// File with the API key. A systemd credential named `smile-api-key` wins. Not read when there is a broker.
     pub api_key_file: PathBuf,
+    /// A broker of yours that hands out tokens, so that this device holds no API key; v3 only.
+    pub broker: Option<Broker>,
     /// https address that the service calls when a job is done; without it the portal's own setting counts.
     #[schemars(example = "https://door.example.org/smile-id")]
     pub callback_url: Option<String>,
@@ -125,6 +127,7 @@ impl Default for Smile {
             ca_file: None,
             partner_id: String::new(),
             api_key_file: "/etc/latchd/smile-api-key".into(),
+            broker: None,
             callback_url: None,
             partner_params: BTreeMap::new(),
             geo: None,
@@ -134,6 +137,23 @@ impl Default for Smile {
             poll_interval_ms: 350,
         }
     }
+}
+
+/// Where tokens come from when this device holds no API key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Broker {
+    /// https address that gives a token.
+    #[schemars(example = "https://broker.example.org/token")]
+    pub url: String,
+    /// File with this device's bearer credential; read anew for each token. This or a client certificate, or both.
+    pub credential_file: Option<PathBuf>,
+    /// File with this device's client certificate, PEM; read at start and reload.
+    pub client_cert_file: Option<PathBuf>,
+    /// File with the key of that certificate, PEM.
+    pub client_key_file: Option<PathBuf>,
+    /// A file of PEM certificates to trust for the broker instead of the system's.
+    pub ca_file: Option<PathBuf>,
 }
 
 /// The protocol's version.

@@ -52,7 +52,7 @@ pub(super) fn permissions(config: &Config, each: &mut dyn FnMut(Finding)) {
     let state = &config.device.state_dir;
     let database = crate::agent::database_path(config);
     let findings = [
-        secret("the API key", &api_key, meta(&api_key)),
+        config.smile.broker.is_none().then(|| secret("the API key", &api_key, meta(&api_key))).flatten(),
         // Made at the first start.
         device_key.exists().then(|| secret("the device key", &device_key, meta(&device_key))).flatten(),
         directory(state, meta(state), meta(&database).ok()),

@@ -1,6 +1,7 @@
 //! The client the agent holds: one connection pool, one token, shared by its threads.
 
 use super::body::Body;
+use super::broker::BrokerLink;
 use super::check::{CheckAccepted, CheckHandle, CheckSubmission};
 use super::classify::Endpoint;
 use super::failure::{Failure, FailureKind};
@@ -12,7 +13,7 @@ use super::wire::{Asked, Taken, Told, Way, Wire, way};
 use crate::access::Finding;
 use crate::clock::{Clock, Random, WallTime};
 use crate::config::model::Api;
-use secrecy::ExposeSecret as _;
+use secrecy::{ExposeSecret as _, SecretString};
 use serde_json::{Map, Value};
 use std::fmt;
 use std::sync::Arc;
@@ -23,6 +24,7 @@ use ureq::http::{HeaderValue, Method};
 pub struct Client {
     pub(crate) settings: Settings,
     pub(crate) transport: Transport,
+    pub(crate) broker: Option<BrokerLink>,
     pub(crate) tokens: TokenCache,
     pub(crate) clock: Arc<dyn Clock>,
     pub(crate) random: Arc<dyn Random>,
@@ -39,13 +41,15 @@ impl Client {
         clock: Arc<dyn Clock>,
         random: Arc<dyn Random>,
     ) -> Result<Self, SmileError> {
-        let transport = Transport::new(&settings, clock.clone())?;
+        let transport = Transport::new(&settings.trust, settings.timeouts, None, clock.clone())?;
+        let broker = settings.broker.as_ref();
+        let broker = broker.map(|broker| BrokerLink::new(broker, &settings, clock.clone())).transpose()?;
         let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("rest_api"));
         let source = [
             ("smileid-source-sdk", value(&settings.source_sdk)),
             ("smileid-source-sdk-version", value(&settings.source_sdk_version)),
         ];
-        Ok(Self { settings, transport, tokens: TokenCache::default(), clock, random, source })
+        Ok(Self { settings, transport, broker, tokens: TokenCache::default(), clock, random, source })
     }
 
     /// The protocol this client speaks.
@@ -70,6 +74,14 @@ impl Client {
             Ok(_) => Ok(()),
             Err(_) => Err(exchange.failure(self.api(), "", &[])),
         }
+    }
+
+    /// A new token of the service, for a device that holds no API key.
+    ///
+    /// # Errors
+    /// The service gave none.
+    pub fn new_token(&self) -> Result<SecretString, Failure> {
+        self.v3_fetch_token().map(|token| SecretString::from(token.expose()))
     }
 
     /// Submits one job of the door, once. `progress` is told when the pictures begin to leave and when the last byte has
@@ -179,6 +191,15 @@ impl Client {
     /// The object of a successful answer; everything else is the failure it means.
     pub(crate) fn success<'e>(
         &self,
+        api: Api,
+        exchange: &'e Exchange,
+        secrets: &[&str],
+    ) -> Result<&'e Map<String, Value>, Failure> {
+        Self::object_of(api, exchange, secrets)
+    }
+
+    /// As [`Client::success`], of any exchange.
+    pub(crate) fn object_of<'e>(
         api: Api,
         exchange: &'e Exchange,
         secrets: &[&str],

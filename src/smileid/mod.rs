@@ -13,6 +13,7 @@
 //! - [`check`], [`fields`]: checks that are about no door, and what each field must look like. `wire`: what both kinds of
 //!   job come to.
 //! - `v3`, `v2`, `v1`: the protocols. [`codes`]: their words and codes as one table. [`verdict`]: the verdict of each. [`classify`]: what a failure means.
+//! - `broker`: tokens without an API key.
 //! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
 //! - [`services`]: the service's lists of what it can be asked about.
 //! - [`pace`]: when to look at a job again (pure). [`result`]: a result for people and programs. [`bench`]: the client measured alone.
@@ -20,6 +21,7 @@
 mod archive;
 pub mod bench;
 pub mod body;
+mod broker;
 pub mod check;
 pub mod classify;
 pub mod client;

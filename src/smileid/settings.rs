@@ -1,5 +1,6 @@
 //! What the client must know, checked once: a value of [`Settings`] is usable.
 
+use super::broker::Broker;
 use super::submission::check_partner_params;
 use crate::config::model::{Api, Environment, Geo, Smile};
 use secrecy::{ExposeSecret as _, SecretString};
@@ -36,7 +37,9 @@ pub struct Settings {
     pub(crate) trust: Trust,
     /// As the portal shows it: v1 signs and sends the leading zeros.
     pub(crate) partner_id: String,
+    /// Of no meaning when there is a broker.
     pub(crate) api_key: SecretString,
+    pub(crate) broker: Option<Broker>,
     pub(crate) callback_url: Option<String>,
     pub(crate) timeouts: Timeouts,
     pub(crate) source_sdk: String,
@@ -58,6 +61,9 @@ pub enum SmileError {
     /// The key cannot be sent in a header.
     #[error("the API key is empty or has characters other than visible ASCII")]
     ApiKey,
+    /// The broker's section cannot work.
+    #[error("[smile.broker] {0}")]
+    Broker(String),
     /// A free field cannot be sent.
     #[error("[smile.partner_params] {0}")]
     PartnerParams(String),
@@ -94,6 +100,9 @@ impl SmileError {
             Self::ApiKey => {
                 "copy the API key of this environment from the portal into the key file, on one line"
             }
+            Self::Broker(_) => {
+                "give url and a credential_file, or client_cert_file and client_key_file; see docs/configuration.md"
+            }
             Self::PartnerParams(_) => "rename or shorten the field",
             Self::CaFile { .. } => "give a readable PEM file",
             Self::NoCertificates { .. } => "install ca-certificates, or set [smile] ca_file to a PEM file",
@@ -118,6 +127,7 @@ impl Settings {
             trust: smile.ca_file.clone().map_or(Trust::System, Trust::CaFile),
             partner_id: smile.partner_id.clone(),
             api_key,
+            broker: smile.broker.as_ref().map(Broker::from_config).transpose()?,
             callback_url: smile.callback_url.clone().filter(|url| !url.is_empty()),
             timeouts: Timeouts {
                 connect: millis(smile.connect_timeout_ms),
@@ -139,6 +149,9 @@ impl Settings {
     }
 
     fn check(&self) -> Result<(), SmileError> {
+        if self.broker.is_some() && self.api != Api::V3 {
+            return Err(SmileError::Broker("tokens are v3's: api must be \"v3\"".to_owned()));
+        }
         if !is_plain_https(&self.base, false) {
             return Err(SmileError::BaseUrl(shown(&self.base)));
         }

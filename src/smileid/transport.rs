@@ -4,12 +4,13 @@
 //! are read to their end, up to [`ANSWER_MAX`], so that the connection can be kept.
 
 use super::body::{Body, BodyProgress};
+use super::broker::Identity;
 use super::classify::{Ended, Endpoint, Seen, classify};
 use super::failure::{Failure, FailureKind, one_line, scrubbed};
 use super::json;
 use super::link::TlsConnector;
 use super::resolver::CachingResolver;
-use super::settings::{Settings, SmileError, Trust};
+use super::settings::{SmileError, Timeouts, Trust};
 use crate::clock::{BootTime, Clock, Wall, WallTime};
 use crate::config::model::Api;
 use rustls::pki_types::CertificateDer;
@@ -76,8 +77,13 @@ pub(crate) struct Exchange {
 }
 
 impl Transport {
-    pub(crate) fn new(settings: &Settings, clock: Arc<dyn Clock>) -> Result<Self, SmileError> {
-        let timeouts = settings.timeouts;
+    /// A pool that trusts `trust` and shows `own` to a server that asks.
+    pub(crate) fn new(
+        trust: &Trust,
+        timeouts: Timeouts,
+        own: Option<Identity>,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, SmileError> {
         let config = Agent::config_builder()
             .https_only(true)
             .proxy(None)
@@ -100,7 +106,7 @@ impl Transport {
             .timeout_recv_response(Some(timeouts.answer))
             .timeout_recv_body(Some(timeouts.answer))
             .build();
-        let connector = TlsConnector { tls: Arc::new(tls(&settings.trust)?), clock: clock.clone() };
+        let connector = TlsConnector { tls: Arc::new(tls(trust, own)?), clock: clock.clone() };
         let resolver = CachingResolver::new(clock.clone());
         let agent = Agent::with_parts(config, connector, resolver);
         Ok(Self { agent, clock, used: AtomicU64::new(0), server_time: Mutex::new(None) })
@@ -279,7 +285,7 @@ pub(crate) fn apart(one: WallTime, other: WallTime) -> Duration {
 }
 
 /// TLS 1.2 and 1.3 with the certificates to trust; none at all is an error that names its remedy.
-fn tls(trust: &Trust) -> Result<ClientConfig, SmileError> {
+fn tls(trust: &Trust, own: Option<Identity>) -> Result<ClientConfig, SmileError> {
     let (place, found) = match trust {
         Trust::System => ("the system's store".to_owned(), rustls_native_certs::load_native_certs().certs),
         Trust::CaFile(file) => {
@@ -294,11 +300,16 @@ fn tls(trust: &Trust) -> Result<ClientConfig, SmileError> {
     if usable == 0 {
         return Err(SmileError::NoCertificates { place, unusable });
     }
-    let mut config = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
+    let builder = ClientConfig::builder_with_provider(Arc::new(rustls::crypto::ring::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|error| SmileError::Tls(error.to_string()))?
-        .with_root_certificates(store)
-        .with_no_client_auth();
+        .with_root_certificates(store);
+    let mut config = match own {
+        None => builder.with_no_client_auth(),
+        Some(own) => builder
+            .with_client_auth_cert(own.chain, own.key)
+            .map_err(|error| SmileError::Broker(format!("client certificate: {error}")))?,
+    };
     config.alpn_protocols = vec![b"http/1.1".to_vec()];
     Ok(config)
 }

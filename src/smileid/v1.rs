@@ -4,7 +4,7 @@ use super::archive::Archive;
 use super::body::Body;
 use super::classify::Endpoint;
 use super::client::Client;
-use super::failure::{Failure, FailureKind, one_line};
+use super::failure::{Failure, FailureKind, Reject, one_line};
 use super::settings::{geo_params, is_plain_https};
 use super::signature;
 use super::submission::{Enrolment, IdInfo, LookUp, Progress, Repeat, Status};
@@ -41,6 +41,10 @@ enum Answered {
 impl Client {
     /// Time stamp and signature of this moment. A device that does not know the time cannot sign.
     pub(crate) fn sign(&self) -> Result<Signed, Failure> {
+        if self.broker.is_some() {
+            let text = "this call is signed with the API key, and a device with a broker has none";
+            return Err(Failure::local(FailureKind::RejectedJob(Reject::Invalid), text));
+        }
         let Wall::Known(now) = self.transport.wall() else {
             let text = "the device's clock is not set and v1 and v2 sign with the time";
             return Err(Failure::local(FailureKind::ClockUnknown, text));

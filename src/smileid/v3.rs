@@ -36,7 +36,10 @@ impl Client {
         self.tokens.token(|| self.clock.boot(), || self.v3_fetch_token())
     }
 
-    fn v3_fetch_token(&self) -> Result<Token, Failure> {
+    pub(crate) fn v3_fetch_token(&self) -> Result<Token, Failure> {
+        if let Some(broker) = &self.broker {
+            return broker.token();
+        }
         let key = self.settings.api_key.expose_secret();
         let partner = HeaderValue::from_str(self.settings.unpadded_partner_id())
             .map_err(|_| Failure::local(FailureKind::Configuration, "the partner id cannot be sent"))?;
