@@ -10,6 +10,7 @@ pub mod agent;
 pub mod audit;
 #[cfg(feature = "sandbox")]
 pub mod broker;
+pub mod callbacks;
 pub mod camera;
 pub mod capture;
 pub mod cli;

@@ -56,6 +56,10 @@ pub enum AgentError {
         /// What to write instead.
         remedy: &'static str,
     },
+    /// The service's callbacks cannot be listened to.
+    #[cfg(feature = "web")]
+    #[error(transparent)]
+    Callbacks(#[from] crate::callbacks::CallbackError),
     /// The service did not give what was asked.
     #[error(transparent)]
     Service(Failure),
@@ -131,6 +135,8 @@ impl AgentError {
             Self::Thread(_) => "check the limits of the unit (TasksMax, MemoryMax)".into(),
             Self::Request { remedy, .. } => (*remedy).into(),
             Self::Field(field) => field.remedy.into(),
+            #[cfg(feature = "web")]
+            Self::Callbacks(error) => error.remedy().into(),
             Self::Service(failure) => failure.remedy().into(),
             Self::File { .. } => "check the directory's owner and free space".into(),
             Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),
@@ -185,6 +191,7 @@ impl AgentError {
             | Self::ApiKey { .. }
             | Self::Request { .. }
             | Self::Field(_)
+            | Self::File { .. }
             | Self::NoDeviceKey { .. }
             | Self::WrongUser { .. }
             | Self::NoDirectory { .. }

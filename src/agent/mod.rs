@@ -15,6 +15,8 @@
 
 pub mod alone;
 pub mod bulk;
+#[cfg(feature = "web")]
+mod callbacks;
 mod camera;
 pub mod checks;
 mod control;
@@ -159,6 +161,9 @@ pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) ->
     let all = Arc::clone(&shared);
     thread("housekeeping", move || housekeeping::run(&all))?;
 
+    #[cfg(feature = "web")]
+    listen(&shared)?;
+
     let control: Arc<dyn server::Handler> =
         Arc::new(Control::new(Arc::clone(&shared), messages.clone(), Arc::clone(&lock)));
     let handler = Arc::clone(&control);
@@ -198,6 +203,38 @@ pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) ->
     log::logger().flush();
     // Told while it was ending: it must not begin again.
     Ok(if told_to_stop.load(Ordering::Acquire) { Ended::Stopped } else { ended })
+}
+
+/// Callbacks that may wait to be followed; the service sends again what is refused.
+#[cfg(feature = "web")]
+const CALLBACKS: usize = 64;
+
+/// Listens for the service's callbacks, where that is configured.
+#[cfg(feature = "web")]
+fn listen(shared: &Arc<Shared>) -> Result<(), AgentError> {
+    let Some(wanted) = &shared.config.smile.callbacks else { return Ok(()) };
+    let listen = wanted.listen.parse().map_err(|_| AgentError::Request {
+        what: "smile.callbacks.listen",
+        why: "is no address and port".into(),
+        remedy: "write it as 0.0.0.0:8444",
+    })?;
+    let settings = crate::callbacks::Settings {
+        listen,
+        path: wanted.path.clone().unwrap_or_else(|| "/".to_owned()),
+        certificate: wanted.cert_file.clone(),
+        key: wanted.key_file.clone(),
+    };
+    let (told, notices) = bounded(CALLBACKS);
+    let all = Arc::clone(shared);
+    let genuine =
+        Box::new(move |timestamp: &str, signature: &str| all.client.is_genuine(timestamp, signature));
+    let tell = Box::new(move |notice| told.try_send(notice).is_ok());
+    let (address, serve) = crate::callbacks::serve(settings, Arc::clone(&shared.clock), genuine, tell)?;
+    thread("callbacks", serve)?;
+    let all = Arc::clone(shared);
+    thread("callbacks-follow", move || callbacks::run(&all, &notices))?;
+    log::info!(address:% = address; "callbacks are listened to");
+    Ok(())
 }
 
 /// No new work, and some time for submissions under way: one that is cut off is an unknown outcome.

@@ -10,7 +10,7 @@ use super::error::{Caution, ConfigError, ConfigErrors, Problem, Warning, Warning
 use super::guard::{GuardConfig, LineConfig};
 use super::keys::{self, Found};
 use super::load::Source;
-use super::model::{Api, Broker, CameraSource, Config, Environment, SandboxUnlock};
+use super::model::{Api, Broker, Callbacks, CameraSource, Config, Environment, SandboxUnlock};
 
 /// The systemd credential with the service's API key.
 pub const API_KEY_CREDENTIAL: &str = "smile-api-key";
@@ -168,9 +168,45 @@ impl Check<'_> {
             Some(broker) => self.broker(&broker),
             None => self.api_key(directory),
         }
+        if let Some(callbacks) = self.config.smile.callbacks.clone() {
+            self.callbacks(&callbacks);
+        }
         // The device key may be absent: the first start makes it.
         let path = credential_path_in(directory, DEVICE_KEY_CREDENTIAL, &self.config.device.device_key_file);
         let _ = self.permissions("device.device_key_file", &path);
+    }
+
+    /// Callbacks are signed with the API key.
+    fn callbacks(&mut self, callbacks: &Callbacks) {
+        if callbacks.listen.parse::<std::net::SocketAddr>().is_err() {
+            self.report(
+                "smile.callbacks.listen",
+                Problem::Callbacks("is no address and port such as 0.0.0.0:8444"),
+            );
+        }
+        if callbacks.path.as_ref().is_some_and(|path| !path.starts_with('/')) {
+            self.report("smile.callbacks.path", Problem::Callbacks("must begin with /"));
+        }
+        if self.config.smile.broker.is_some() {
+            self.report(
+                "smile.callbacks",
+                Problem::Callbacks("cannot be verified without the API key, and a broker has it"),
+            );
+        }
+        if cfg!(not(feature = "web")) {
+            self.report("smile.callbacks", Problem::Callbacks("this build cannot listen (feature `web`)"));
+        }
+        self.file("smile.callbacks.cert_file", &callbacks.cert_file);
+        match self.permissions("smile.callbacks.key_file", &callbacks.key_file) {
+            Some(Ok(0)) => {
+                self.report("smile.callbacks.key_file", Problem::EmptyFile(callbacks.key_file.clone()))
+            }
+            Some(Err(why)) => {
+                let file = callbacks.key_file.clone();
+                self.report("smile.callbacks.key_file", Problem::MissingFile { file, why });
+            }
+            Some(Ok(_)) | None => {}
+        }
     }
 
     /// A device with a broker holds no API key, but a secret of its own.

@@ -154,6 +154,9 @@ pub enum Problem {
     /// A broker's section that cannot work.
     #[error("{0}")]
     Broker(&'static str),
+    /// A listener that cannot work.
+    #[error("{0}")]
+    Callbacks(&'static str),
     /// A credential whose path depends on where the daemon is started.
     #[error("must be an absolute path")]
     NotAbsolute,
@@ -252,6 +255,7 @@ impl Problem {
                                       not job_id, user_id, job_type or sandbox_result; values are 1 to 256 characters"
                 .into(),
             Self::Broker(_) => "give url and a credential_file, or client_cert_file and client_key_file; with api = \"v3\"".into(),
+            Self::Callbacks(_) => "correct it, or remove [smile.callbacks]: the device asks for results by itself".into(),
             Self::NotAbsolute => "write the path of the file, from / on; never the secret itself".into(),
             Self::MissingCredential { name, .. } => {
                 format!("put it there with mode 0600, or give the systemd credential {name} (LoadCredential={name}:PATH)")

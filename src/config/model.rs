@@ -99,6 +99,8 @@ pub struct Smile {
     /// https address that the service calls when a job is done; without it the portal's own setting counts.
     #[schemars(example = "https://door.example.org/smile-id")]
     pub callback_url: Option<String>,
+    /// Where this device listens for the service's callbacks; only where it can be reached from outside.
+    pub callbacks: Option<Callbacks>,
     /// Free fields that come back with each result; not job_id, user_id, job_type or sandbox_result.
     pub partner_params: BTreeMap<String, String>,
     /// Where the device stands; sent only when set.
@@ -128,6 +130,7 @@ impl Default for Smile {
             partner_id: String::new(),
             api_key_file: "/etc/latchd/smile-api-key".into(),
             broker: None,
+            callbacks: None,
             callback_url: None,
             partner_params: BTreeMap::new(),
             geo: None,
@@ -137,6 +140,24 @@ impl Default for Smile {
             poll_interval_ms: 350,
         }
     }
+}
+
+/// A listener for the service's callbacks. One only makes the device ask for a job's state at once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Callbacks {
+    /// Address and port to listen on, in quotes.
+    #[schemars(example = "0.0.0.0:8444")]
+    pub listen: String,
+    /// Path of the callback address; / when left out.
+    #[schemars(example = "/smile-id")]
+    pub path: Option<String>,
+    /// File with the certificate of the callback address' host, PEM.
+    #[schemars(example = "/etc/latchd/callback.pem")]
+    pub cert_file: PathBuf,
+    /// File with the key of that certificate, PEM.
+    #[schemars(example = "/etc/latchd/callback.key")]
+    pub key_file: PathBuf,
 }
 
 /// Where tokens come from when this device holds no API key.

@@ -181,6 +181,21 @@ pub fn info(tx: &Transaction<'_>, id: JobId) -> Result<Info, QueueError> {
     tx.one(&sql, [id.0], read_row)?.ok_or(QueueError::Unknown(id))?.info()
 }
 
+/// A job's row, if there is one.
+pub fn find(tx: &Transaction<'_>, id: JobId) -> Result<Option<Info>, QueueError> {
+    match info(tx, id) {
+        Ok(row) => Ok(Some(row)),
+        Err(QueueError::Unknown(_)) => Ok(None),
+        Err(error) => Err(error),
+    }
+}
+
+/// The row of the job that the service knows by this id.
+pub fn by_remote(tx: &Transaction<'_>, remote: &str) -> Result<Option<Info>, QueueError> {
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE remote_id = ?1");
+    tx.one(&sql, [remote], read_row)?.map(|stored| stored.info()).transpose()
+}
+
 /// A job with all that is sent, unsealed.
 pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, QueueError> {
     let info = info(tx, id)?;

@@ -6,6 +6,7 @@ use super::check::{CheckAccepted, CheckHandle, CheckSubmission};
 use super::classify::Endpoint;
 use super::failure::{Failure, FailureKind};
 use super::settings::{Settings, SmileError};
+use super::signature;
 use super::submission::{Accepted, Handle, LookUp, Progress, Status, Submission};
 use super::token::TokenCache;
 use super::transport::{Call, Exchange, Transport};
@@ -170,6 +171,13 @@ impl Client {
                 "v2 and v3 have no call that finds a job by our own id; only a callback or a person can tell",
             )),
         }
+    }
+
+    /// Whether the signature of a callback is one that only the service and the holder of the API key can make, over this
+    /// very time stamp. The partner id is taken with and without its leading zeros: which of them it is, is not published.
+    pub fn is_genuine(&self, timestamp: &str, signature: &str) -> bool {
+        let by = |partner: &str| signature::verify(&self.settings.api_key, timestamp, partner, signature);
+        self.broker.is_none() && (by(&self.settings.partner_id) | by(self.settings.unpadded_partner_id()))
     }
 
     /// The server's clock by its last answer's Date header, moved on to now. For a device that does not know the time.
