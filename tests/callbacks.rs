@@ -109,6 +109,10 @@ fn a_lost_v3_job_is_found_again_by_its_callback_and_opens_nothing() {
     });
     assert_eq!(call_back(&site, address, &timestamp, &remote, &own), 200, "once more, and nothing new");
     assert!(site.edges().is_empty(), "a late approval opens nothing");
+    // The service can be asked to say it again; of a job that it was not handed there is nothing to say.
+    let replayed = site.latchd(&["queue", "replay", &own]);
+    assert_eq!(replayed.exit, 0, "{replayed:?}");
+    assert_eq!(site.latchd(&["queue", "replay", "0198f3c2-0000-7000-8000-000000000000"]).exit, 1);
     let late = site.events().iter().filter(|event| event["event"] == "late_verdict").count();
     assert_eq!(late, 1);
 }

@@ -1,14 +1,17 @@
 //! Answers the control sockets: claims go to the director, everything else to the database.
 
 use super::checks::{self, CheckOrder};
+use super::error::AgentError;
 use super::lock::LockView;
 use super::message::{ClaimOrder, Message};
 use super::operations::{self, Actor};
 use super::shared::Shared;
-use crate::access::{Claim, PictureKind, Product, Task, UserId};
+use crate::access::{Claim, JobId, PictureKind, Product, Task, UserId};
 use crate::control::server::{Answer, Handler, Peer};
 use crate::control::{Picture, Reply, Request};
+use crate::queue;
 use crossbeam_channel::{RecvTimeoutError, Sender, bounded};
+use serde_json::json;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -112,6 +115,20 @@ impl Control {
     }
 }
 
+/// Has the service send a job's callback once more.
+fn replay(shared: &Shared, job: &str) -> Result<Reply, AgentError> {
+    let id = JobId::parse(job).ok_or_else(|| AgentError::Request {
+        what: "job",
+        why: "an id is 32 hexadecimal digits".into(),
+        remedy: "copy it from `latchd queue list`",
+    })?;
+    let row = shared.store.read(|tx| queue::info(tx, id))?;
+    let remote = row.remote.ok_or(AgentError::NotAtTheService)?;
+    shared.client.replay(&remote).map_err(AgentError::Service)?;
+    let text = "the service sends the callback again".to_owned();
+    Ok(Reply::Done { exit: 0, object: json!({ "job": job }), text })
+}
+
 fn check_order(
     product: &str,
     user_id: Option<String>,
@@ -151,6 +168,14 @@ impl Handler for Control {
             }
             Request::Submit { product, user_id, form, pictures, wait } => {
                 self.submit(peer, &product, user_id, &form, pictures, wait, answer);
+            }
+            Request::QueueReplay { job } => {
+                let reply = replay(&self.shared, &job).unwrap_or_else(|error| Reply::Failed {
+                    exit: error.exit_code(),
+                    cause: error.to_string(),
+                    remedy: error.remedy(),
+                });
+                let _ = answer.send(&reply);
             }
             Request::Events { after, follow: true } => self.follow(after, answer),
             Request::Status => {

@@ -60,6 +60,9 @@ pub enum AgentError {
     #[cfg(feature = "web")]
     #[error(transparent)]
     Callbacks(#[from] crate::callbacks::CallbackError),
+    /// A job that the service was not handed, or whose id there is not known.
+    #[error("the service has no job by this id")]
+    NotAtTheService,
     /// The service did not give what was asked.
     #[error(transparent)]
     Service(Failure),
@@ -137,6 +140,7 @@ impl AgentError {
             Self::Field(field) => field.remedy.into(),
             #[cfg(feature = "web")]
             Self::Callbacks(error) => error.remedy().into(),
+            Self::NotAtTheService => "`latchd queue show` tells how far the job got".into(),
             Self::Service(failure) => failure.remedy().into(),
             Self::File { .. } => "check the directory's owner and free space".into(),
             Self::NoConsent => "record it with `latchd people add --replace --consent-…`".into(),

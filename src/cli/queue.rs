@@ -54,6 +54,12 @@ enum Action {
         /// The job.
         job: String,
     },
+    /// Have the service send a job's callback once more (v3); needs a running daemon.
+    #[command(after_help = "Example:\n  latchd queue replay 0198f3c2-…")]
+    Replay {
+        /// The job.
+        job: String,
+    },
     /// Write a job and its pictures into a directory, readable by you alone.
     #[command(after_help = "Example:\n  latchd queue export 0198f3c2-… ./evidence && ls -l ./evidence")]
     Export {
@@ -72,6 +78,7 @@ pub fn run(args: QueueArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         Action::Show { job } => session.perform(Request::QueueShow { job }, format),
         Action::Retry { job } => session.perform(Request::QueueRetry { job }, format),
         Action::Drop { job } => session.perform(Request::QueueDrop { job }, format),
+        Action::Replay { job } => session.perform(Request::QueueReplay { job }, format),
         Action::Export { job, directory } => export(&session, job, &directory, format),
     }
 }

@@ -121,6 +121,11 @@ pub enum Request {
         /// The job.
         job: String,
     },
+    /// Have the service send a job's callback once more.
+    QueueReplay {
+        /// The job.
+        job: String,
+    },
     /// A job with its pictures, for a person to look at.
     QueueExport {
         /// The job.
@@ -157,6 +162,7 @@ impl Request {
             Self::PeopleUnlockOut { .. } => "people-unlock-out",
             Self::QueueRetry { .. } => "queue-retry",
             Self::QueueDrop { .. } => "queue-drop",
+            Self::QueueReplay { .. } => "queue-replay",
             Self::QueueExport { .. } => "queue-export",
             Self::Acknowledge => "acknowledge",
         }

@@ -24,6 +24,8 @@ pub enum Endpoint {
     V3EnhancedKyc,
     /// `GET /v3/status/{job_id}`
     V3Status,
+    /// `POST /v3/replay/{job_id}`
+    V3Replay,
     /// `GET /v3/services/{list}`
     V3Services,
     /// `POST /v2/smart-selfie-enroll`
@@ -44,7 +46,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// Every endpoint.
-    pub const ALL: [Self; 17] = [
+    pub const ALL: [Self; 18] = [
         Self::V3Token,
         Self::V3Registration,
         Self::V3Authentication,
@@ -54,6 +56,7 @@ impl Endpoint {
         Self::V3EnhancedDocument,
         Self::V3EnhancedKyc,
         Self::V3Status,
+        Self::V3Replay,
         Self::V3Services,
         Self::V2Enroll,
         Self::V2Authentication,
@@ -76,6 +79,7 @@ impl Endpoint {
             Self::V3EnhancedDocument => "v3/enhanced_document_verification",
             Self::V3EnhancedKyc => "v3/enhanced_kyc",
             Self::V3Status => "v3/status",
+            Self::V3Replay => "v3/replay",
             Self::V3Services => "v3/services",
             Self::V2Enroll => "v2/smart-selfie-enroll",
             Self::V2Authentication => "v2/smart-selfie-authentication",
@@ -97,10 +101,13 @@ impl Endpoint {
         match *method {
             // What is posted goes to the path that the endpoint is named after.
             Method::POST => {
-                let name = path.strip_prefix('/')?;
-                Self::parse(name)
-                    .filter(|found| !matches!(found, Self::V3Status | Self::V3Services | Self::V1Put))
-                    .map(|found| (found, ""))
+                if let Some(id) = path.strip_prefix("/v3/replay/") {
+                    return Some((Self::V3Replay, id));
+                }
+                let by_path = |found: &Self| {
+                    !matches!(found, Self::V3Status | Self::V3Replay | Self::V3Services | Self::V1Put)
+                };
+                Self::parse(path.strip_prefix('/')?).filter(by_path).map(|found| (found, ""))
             }
             Method::GET => {
                 let status = path.strip_prefix("/v3/status/").map(|id| (Self::V3Status, id));
@@ -126,7 +133,7 @@ impl Endpoint {
 
     /// Whether whom a call is about stands in its body, so that it is unknown before the body was read.
     pub(super) const fn names_its_user_in_the_body(self) -> bool {
-        !matches!(self, Self::V3Token | Self::V3Status | Self::V3Services | Self::V1Put)
+        !matches!(self, Self::V3Token | Self::V3Status | Self::V3Replay | Self::V3Services | Self::V1Put)
     }
 
     /// What a multipart call asks; `None` for the other calls.

@@ -91,7 +91,7 @@ fn meet(service: &Service, endpoint: Endpoint, step: Step<'_>) -> Option<Fault> 
 /// Whom a call is about whose path names a job.
 fn known_user(service: &Service, endpoint: Endpoint, rest: &str) -> Option<String> {
     let key = match endpoint {
-        Endpoint::V3Status => Key::V3(rest.to_owned()),
+        Endpoint::V3Status | Endpoint::V3Replay => Key::V3(rest.to_owned()),
         Endpoint::V1Put => Key::Object(rest.trim_end_matches(".zip").to_owned()),
         _ => return None,
     };
@@ -123,6 +123,7 @@ enum Call {
     V3Entry(Check, Result<Box<v3::Form>, Answer>),
     V2Entry(Check, Result<Box<v3::Form>, Answer>),
     Status,
+    Replay,
     Services,
     Upload(Value),
     Put(Bytes),
@@ -151,6 +152,7 @@ impl Call {
             Endpoint::V1Put => Self::Put(body),
             Endpoint::V3Token => Self::Token(body),
             Endpoint::V3Services => Self::Services,
+            Endpoint::V3Replay => Self::Replay,
             _ => Self::Status,
         }
     }
@@ -165,7 +167,7 @@ impl Call {
                 .or_else(|| parts.headers.get("user-id").and_then(|value| value.to_str().ok())),
             Self::Upload(body) | Self::Number(_, body) => v1::user_of_upload(body),
             Self::JobStatus(body) => v1::user_of_status(body),
-            Self::Token(_) | Self::Status | Self::Services | Self::Put(_) => None,
+            Self::Token(_) | Self::Status | Self::Replay | Self::Services | Self::Put(_) => None,
         }
     }
 
@@ -180,6 +182,10 @@ impl Call {
             Self::V2Entry(check, form) => match (v2::authorize(service, &parts.headers), form) {
                 (Err(answer), _) | (Ok(()), Err(answer)) => answer,
                 (Ok(()), Ok(form)) => v2::submit(service, check, &form),
+            },
+            Self::Replay => match v3::check_token(service, &parts.headers) {
+                Ok(_) => v3::replay(service, rest),
+                Err(answer) => answer,
             },
             Self::Services => v3::services(rest, parts.uri.query().unwrap_or_default()),
             Self::Number(check, body) => v1::number(service, check, &body),

@@ -19,6 +19,8 @@ pub enum Endpoint {
     Status,
     /// v3 list of what the service can be asked about.
     List,
+    /// v3 replay of a callback.
+    Replay,
     /// v1 upload: reserves the job id.
     Upload,
     /// v1 PUT of the archive to the storage address.
@@ -32,7 +34,7 @@ pub enum Endpoint {
 impl Endpoint {
     /// The call asks and makes no job: its failure says nothing about one.
     fn looks_up(self) -> bool {
-        matches!(self, Self::Token | Self::Status | Self::JobStatus | Self::List)
+        matches!(self, Self::Token | Self::Status | Self::JobStatus | Self::List | Self::Replay)
     }
 }
 

@@ -151,6 +151,19 @@ impl Client {
         }
     }
 
+    /// Has the service send a finished v3 job's callback once more.
+    ///
+    /// # Errors
+    /// It does not know the job, or the job is not finished.
+    pub fn replay(&self, remote_job: &str) -> Result<(), Failure> {
+        match self.api() {
+            Api::V3 => self.v3_replay(remote_job),
+            Api::V1 | Api::V2 => {
+                Err(Failure::local(FailureKind::Configuration, "only v3 sends callbacks again"))
+            }
+        }
+    }
+
     /// What became of a job whose submission got no clear answer. v1 only: v2 and v3 know no job by our own id.
     pub fn look_up(&self, handle: &Handle) -> Result<LookUp, Failure> {
         let told = self.look(handle.asked())?;

@@ -235,6 +235,7 @@ impl Exchange {
             Endpoint::JobStatus => "job_status",
             Endpoint::Number => "number check",
             Endpoint::List => "list",
+            Endpoint::Replay => "replay",
         };
         let answer = match &self.result {
             Err(lost) => {

@@ -164,6 +164,23 @@ impl Client {
         form.finish()
     }
 
+    pub(crate) fn v3_replay(&self, remote_job: &str) -> Result<(), Failure> {
+        if !is_job_id(remote_job) {
+            return Err(Failure::local(FailureKind::Malformed, "the job id is none of the service's"));
+        }
+        let url = format!("{}/v3/replay/{remote_job}", self.settings.base);
+        let exchange = self.v3_with_token(
+            || {},
+            |token| {
+                let mut headers = vec![("smileid-token", token)];
+                headers.extend(self.source_headers());
+                let call = Call { endpoint: Endpoint::Replay, method: Method::POST, url: &url, headers };
+                self.transport.exchange(call, &mut Body::new(Vec::new()))
+            },
+        )?;
+        self.success(Api::V3, &exchange, &[self.settings.api_key.expose_secret()]).map(drop)
+    }
+
     pub(crate) fn v3_status(&self, asked: Asked<'_>) -> Result<Status<Told>, Failure> {
         if !is_job_id(asked.remote_job) {
             return Err(Failure::local(FailureKind::Malformed, "the stored job id is none of the service's"));

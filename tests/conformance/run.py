@@ -41,7 +41,7 @@ id = "{user}"
 ])
 # The paths of the OpenAPI file that the sandbox plays.
 PATHS = ["/v3/token", "/v3/registration", "/v3/authentication", "/v3/compare", "/v3/biometric_kyc", "/v3/document_verification",
-         "/v3/enhanced_document_verification", "/v3/enhanced_kyc", "/v3/status/{jobId}", "/v3/services/bank_codes",
+         "/v3/enhanced_document_verification", "/v3/enhanced_kyc", "/v3/status/{jobId}", "/v3/replay/{job_id}", "/v3/services/bank_codes",
          "/v3/services/supported_id_types", "/v3/services/supported_documents"]
 SEED = 20261125
 

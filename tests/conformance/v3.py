@@ -97,6 +97,13 @@ def main():
         entry.type for entry in service.services.supported_id_types(country="KE").id_types])
     case("services", "documents", 2, lambda: len(service.services.supported_documents().valid_documents))
     case("services", "bank codes", 2, lambda: len(service.services.bank_codes().bank_codes))
+    def replay(job):
+        return lambda: service.verifications.replay(job).status
+
+    finished = service.biometric.authenticate(user_id="is-clear", **pictures())
+    ended(service, finished)
+    case("replay", "of a finished job", "accepted", replay(finished.job_id))
+    case("replay", "of no job", "NotFoundError", replay("job_" + "0" * 26))
     case("status", "of no job", "not_found", lambda: service.verifications.retrieve("job_" + "0" * 26).status)
 
 

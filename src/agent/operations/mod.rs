@@ -128,7 +128,7 @@ pub fn perform(
             backend.change(actor, "database_acknowledged", None, None, |_, _| Ok(()))?;
             done(json!({}), "acknowledged")
         }
-        Request::Status | Request::Claim { .. } | Request::Submit { .. } => {
+        Request::Status | Request::Claim { .. } | Request::Submit { .. } | Request::QueueReplay { .. } => {
             return Err(AgentError::NeedsDaemon);
         }
     };

@@ -11,7 +11,7 @@ pub(super) use details::read_partner_params;
 pub(super) use entry::submit;
 pub(super) use form::{Form, read_form};
 pub(super) use services::services;
-pub(super) use status::status;
+pub(super) use status::{replay, status};
 pub(super) use token::{check_token, issue};
 
 /// `multipart/form-data` with its boundary, or the 415 that says so.

@@ -1,10 +1,30 @@
-//! `GET /v3/status/{job_id}`.
+//! `GET /v3/status/{job_id}` and `POST /v3/replay/{job_id}`.
 
 use serde_json::json;
 
 use crate::sandbox::answer::Answer;
 use crate::sandbox::service::{Service, is_job_id};
 use crate::sandbox::world::Key;
+
+/// Says that the callback of a finished job will be sent again. This sandbox sends none.
+pub(in crate::sandbox) fn replay(service: &Service, job_id: &str) -> Answer {
+    if !is_job_id(job_id) {
+        return Answer::refusal(400, "\"job_id\" must be a valid TypeID with prefix 'job_'");
+    }
+    let now = service.now();
+    let world = service.world();
+    match world.find(&Key::V3(job_id.to_owned())) {
+        None => Answer::refusal(404, "Job not found"),
+        Some(job) if !job.is_decided(now) => Answer::refusal(409, "Job is still processing"),
+        Some(job) => Answer::json(
+            202,
+            json!({
+                "status": "accepted", "job_id": job_id, "user_id": job.seen.user_id,
+                "message": "Callback replay accepted.",
+            }),
+        ),
+    }
+}
 
 /// What the status header says of the version.
 const API_VERSION: &str = "v3.952.0";
