@@ -130,8 +130,13 @@ fn given_in_the_past(now: Wall, form: &CheckForm) -> Result<(), AgentError> {
     }
 }
 
+/// A job that somebody waits for, and whether the queue stands still.
+fn look(shared: &Shared, job: JobId) -> Result<(queue::Info, bool), AgentError> {
+    shared.store.read(|tx| Ok((queue::info(tx, job)?, queue::paused(tx)?.is_some())))
+}
+
 /// The last word on a job that somebody waits for; `None` while it may still come.
-fn ended(row: &queue::Info, over: bool) -> Option<Reply> {
+fn ended((row, paused): &(queue::Info, bool), over: bool) -> Option<Reply> {
     let mut code = None;
     let mut answer = None;
     let (word, exit, text) = match &row.state {
@@ -160,9 +165,13 @@ fn ended(row: &queue::Info, over: bool) -> Option<Reply> {
             ("unknown_outcome", 5, "undecided: the answer was lost and the job is held (`latchd queue list`)")
         }
         State::Expired | State::Dropped { .. } => ("given_up", 1, "the job was given up"),
-        State::New if row.tries > 0 || over => {
+        State::New if *paused => {
+            ("paused", 4, "saved: the queue stands still (`latchd status`); sent when it goes on")
+        }
+        State::New if row.tries > 0 => {
             ("offline", 4, "saved: the service could not be reached; sent when it can be")
         }
+        State::New if over => ("stored", 4, "saved: it waits for its turn"),
         State::Accepted { .. } | State::Sending if over => {
             ("expired", 5, "undecided: no result within a minute; `latchd queue show` tells it later")
         }
@@ -190,6 +199,12 @@ fn stored(job: JobId, check: Check) -> Reply {
     Reply::Done { exit: 0, object, text: "saved; sent in its turn".into() }
 }
 
+/// Whoever calls it off waits to hear that; the job goes on.
+fn interrupted(job: JobId, check: Check) -> Reply {
+    let object = json!({"job": job.to_string(), "product": check.name(), "outcome": "cancelled"});
+    Reply::Done { exit: 130, object, text: "interrupted; the job is saved and goes on".into() }
+}
+
 /// In the daemon: stores an order, and with `wait` tells what the drain made of it. `gone` says that nobody listens.
 ///
 /// # Errors
@@ -214,13 +229,12 @@ pub fn in_daemon(
     let until = shared.clock.boot().plus(WAIT);
     loop {
         let over = shared.clock.boot() >= until || shared.is_stopping();
-        if let Some(last) = ended(&shared.store.read(|tx| queue::info(tx, job))?, over) {
+        if let Some(last) = ended(&look(shared, job)?, over) {
             each(last);
             return Ok(());
         }
         if gone() {
-            // Whoever calls it off waits to hear that; the job goes on.
-            each(stored(job, check));
+            each(interrupted(job, check));
             return Ok(());
         }
         let _ = never.recv_timeout(GLANCE);
@@ -249,7 +263,7 @@ pub fn alone(
     super::alone::refuse_replaced(&opening)?;
     let check = order.check;
     let job = store(&shared, order, "command".into())?;
-    if !wait || given_up() {
+    if !wait {
         each(stored(job, check));
         return Ok(());
     }
@@ -259,14 +273,17 @@ pub fn alone(
     let taken = shared.clock.boot();
     let until = taken.plus(WAIT);
     loop {
-        let over = shared.clock.boot() >= until || given_up();
-        let row = shared.store.read(|tx| queue::info(tx, job))?;
-        if let Some(last) = ended(&row, over) {
+        let looked = look(&shared, job)?;
+        if let Some(last) = ended(&looked, shared.clock.boot() >= until) {
             each(last);
             return Ok(());
         }
+        if given_up() {
+            each(interrupted(job, check));
+            return Ok(());
+        }
         let _ = never.recv_timeout(shared.pause(taken));
-        if matches!(row.state, State::Accepted { .. }) {
+        if matches!(looked.0.state, State::Accepted { .. }) {
             drain::poll(&shared, job)?;
         }
     }

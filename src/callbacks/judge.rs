@@ -83,13 +83,17 @@ pub fn judge(
     genuine: impl Fn(&str, &str) -> bool,
     seen: &mut Seen,
 ) -> Result<Notice, Refused> {
+    let unsigned =
+        |timestamp: &str, signature: &str| timestamp.len() > ID_MAX || !genuine(timestamp, signature);
+    let by_headers = heard.timestamp.zip(heard.signature);
+    // A body of somebody else is not even read, where that can be told before.
+    if by_headers.is_some_and(|(timestamp, signature)| unsigned(timestamp, signature)) {
+        return Err(Refused::Unsigned);
+    }
     let body: Body = serde_json::from_slice(heard.body).map_err(|_| Refused::Malformed)?;
-    let pair = match (heard.timestamp, heard.signature) {
-        (Some(timestamp), Some(signature)) => Some((timestamp, signature)),
-        _ => body.timestamp.as_deref().zip(body.signature.as_deref()),
-    };
-    let (timestamp, signature) = pair.ok_or(Refused::Unsigned)?;
-    if timestamp.len() > ID_MAX || !genuine(timestamp, signature) {
+    let by_body = || body.timestamp.as_deref().zip(body.signature.as_deref());
+    let (timestamp, signature) = by_headers.or_else(by_body).ok_or(Refused::Unsigned)?;
+    if by_headers.is_none() && unsigned(timestamp, signature) {
         return Err(Refused::Unsigned);
     }
     let Wall::Known(now) = now else { return Err(Refused::ClockUnknown) };

@@ -80,7 +80,9 @@ fn page() -> String {
         "# What the service's codes mean\n\nMade by `latchd explain --markdown`. A code that is not here opens nothing and waits \
          for a person. `latchd explain CODE` tells of one.\n",
     );
-    for family in [Family::Status, Family::Reason, Family::Result, Family::Request, Family::Http] {
+    for family in
+        [Family::Status, Family::Answer, Family::Reason, Family::Result, Family::Request, Family::Http]
+    {
         page += &format!(
             "\n## {}\n\n| code | job types | meaning | door | latchd |\n|---|---|---|---|---|\n",
             family.words()

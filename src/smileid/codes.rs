@@ -12,6 +12,8 @@ use serde::Serialize;
 pub enum Family {
     /// `status` of a v3 job.
     Status,
+    /// `status` of a v2 answer, beside a result code.
+    Answer,
     /// `reason` in a v3 callback: told to people, decides nothing.
     Reason,
     /// `ResultCode` of a v1 job.
@@ -27,6 +29,7 @@ impl Family {
     pub fn words(self) -> &'static str {
         match self {
             Self::Status => "v3 status",
+            Self::Answer => "v2 status",
             Self::Reason => "v3 callback reason",
             Self::Result => "v1 result code",
             Self::Request => "v1 error code",
@@ -179,6 +182,11 @@ pub fn of_status(word: &str) -> Option<Verdict> {
     CODES.iter().find(|row| row.family == Family::Status && row.code == word)?.verdict
 }
 
+/// The verdict of a word of a v2 answer; its code has a say in it as well.
+pub fn of_answer(word: &str) -> Option<Verdict> {
+    CODES.iter().find(|row| row.family == Family::Answer && row.code == word)?.verdict
+}
+
 /// The verdict of a v1 result code for a job type, if it is known.
 pub fn of_result(job_type: u8, code: &str) -> Option<Verdict> {
     CODES.iter().find(|row| row.family == Family::Result && row.code == code && row.is_for(job_type))?.verdict
@@ -219,6 +227,10 @@ pub const CODES: &[Code] = &[
         Poll,
         "not known yet, or another partner's job; lost when it stays so",
     ),
+    judged(Family::Answer, "approved", &[], PASS, Finish, "passed, if its result code says so too"),
+    judged(Family::Answer, "pending", &[], LOOK, Review, "a person at the service reviews"),
+    // What does not say why may always be a spoof.
+    judged(Family::Answer, "rejected", &[], SPOOF, Finish, "failed; its result code says why"),
     reason("document_expired", Decision::Holds, Review, "the document's date has passed"),
     reason("document_copy_detected", Decision::Holds, Review, "the document looks like a copy"),
     reason("age_requirement_not_met", Decision::Holds, Review, "the person is younger than the account asks"),

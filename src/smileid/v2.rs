@@ -5,6 +5,7 @@
 use super::body::Body;
 use super::classify::Endpoint;
 use super::client::Client;
+use super::codes;
 use super::failure::{Failure, one_line};
 use super::multipart::Form;
 use super::settings::geo_params;
@@ -88,12 +89,12 @@ fn read(object: &Map<String, Value>, wire: &Wire<'_>) -> Result<Taken, &'static 
     }
     let known = verdict::job_type_of(wire.task).map(|job_type| verdict::of_code(job_type, code, true));
     let known = known.unwrap_or(Verdict::Unknown);
-    let verdict = match (word, known) {
-        ("approved", Verdict::Approved) => Verdict::Approved,
-        ("pending", _) => Verdict::Provisional,
-        ("rejected", Verdict::Rejected { .. } | Verdict::Undecided) => known,
+    let verdict = match (codes::of_answer(word), known) {
+        (Some(Verdict::Approved), Verdict::Approved) => Verdict::Approved,
+        (Some(Verdict::Provisional), _) => Verdict::Provisional,
+        (Some(Verdict::Rejected { .. }), Verdict::Rejected { .. } | Verdict::Undecided) => known,
         // The service refuses, and does not say why in a way that is known: a spoof is not excluded.
-        ("rejected", _) => Verdict::Rejected { spoof: true },
+        (Some(refused @ Verdict::Rejected { .. }), _) => refused,
         _ => Verdict::Unknown,
     };
     Ok(Taken {
