@@ -73,7 +73,8 @@ fn ask(patient: &Patient<'_>) -> Result<(String, Option<WallTime>), Finding> {
         patient.random.fill(&mut job);
         client.look_up(&Handle::own(Product::Authentication, user, JobId(job))).map_err(refused)?;
     }
-    let seen = format!("{host} answers over TLS and takes partner {} and its key", smile.partner_id);
+    let shown = if smile.broker.is_some() { "the broker's token" } else { "its key" };
+    let seen = format!("{host} answers over TLS and takes partner {} and {shown}", smile.partner_id);
     Ok((seen, client.server_time()))
 }
 
