@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|verdict|edge|path|start|capture]…
+usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture]…
 """
 
 import json
@@ -19,7 +19,7 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "verdict", "edge", "path", "start", "capture"]
+parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture"]
 
 
 def load():
@@ -204,6 +204,17 @@ def verdict():
           list(rows.items()))
 
 
+# ---------------------------------------------------------------------- memory of a large job
+
+def stream():
+    rows = {}
+    for _ in range(ROUNDS):
+        out = subprocess.run([peer_python, os.path.join(HERE, "stream.py"), latchd], check=True, capture_output=True, text=True)
+        for name, value in json.loads(out.stdout).items():
+            rows.setdefault(name.replace("_", " "), []).append(value)
+    table(f"A document in the sealed queue, sent by the daemon, {ROUNDS} runs", list(rows.items()))
+
+
 # ---------------------------------------------------------------------- the lock
 
 def edge():
@@ -382,4 +393,4 @@ def capture():
 
 
 for part in parts:
-    {"submit": submit, "verdict": verdict, "edge": edge, "path": path, "start": start, "capture": capture}[part]()
+    {"submit": submit, "verdict": verdict, "stream": stream, "edge": edge, "path": path, "start": start, "capture": capture}[part]()

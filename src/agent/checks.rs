@@ -14,7 +14,7 @@ use crate::config::{Config, GuardConfig};
 use crate::control::Reply;
 use crate::people::{self, PeopleError};
 use crate::queue::{self, HeldReason, State};
-use crate::smileid::{CheckForm, CheckPictures, CheckSubmission, ConsentForm, Repeat};
+use crate::smileid::{CheckForm, CheckPictures, CheckSubmission, ConsentForm, Picture, Repeat};
 use serde_json::json;
 use std::sync::Arc;
 use std::time::Duration;
@@ -65,14 +65,14 @@ pub fn store(shared: &Shared, order: CheckOrder, actor: String) -> Result<JobId,
     }
     given_in_the_past(shared.clock.wall(), &form)?;
     let of = |wanted: PictureKind| pictures.iter().filter(move |(kind, _)| *kind == wanted);
-    let liveness: Vec<&[u8]> = of(PictureKind::Liveness).map(|(_, bytes)| bytes.as_slice()).collect();
-    let others: Vec<(PictureKind, &[u8])> = pictures
+    let liveness: Vec<_> = of(PictureKind::Liveness).map(|(_, bytes)| Picture::Bytes(bytes)).collect();
+    let others: Vec<(PictureKind, Picture<'_>)> = pictures
         .iter()
         .filter(|(kind, _)| !matches!(kind, PictureKind::Selfie | PictureKind::Liveness))
-        .map(|(kind, bytes)| (*kind, bytes.as_slice()))
+        .map(|(kind, bytes)| (*kind, Picture::Bytes(bytes)))
         .collect();
     let submitted = CheckPictures {
-        selfie: of(PictureKind::Selfie).next().map(|(_, bytes)| bytes.as_slice()),
+        selfie: of(PictureKind::Selfie).next().map(|(_, bytes)| Picture::Bytes(bytes)),
         liveness: &liveness,
         others: &others,
     };

@@ -8,9 +8,10 @@ use crate::clock::Wall;
 use crate::queue::{self, Job, QueueError};
 use crate::smileid::{
     Accepted, CheckAccepted, CheckForm, CheckPictures, CheckSubmission, Consent, Details, Device, Enrolment,
-    Failure, FailureKind, Images, Reject, Repeat, Submission,
+    Failure, FailureKind, Images, Kept, Picture, Reject, Repeat, Submission,
 };
 use crate::store::StoreError;
+use zeroize::Zeroizing;
 
 /// A job of the door with its pictures, ready to be sent.
 pub struct Outgoing {
@@ -108,6 +109,44 @@ fn repeat_of(job: &Job) -> Repeat {
     if job.info.reserved { Repeat::ArchiveMissing } else { Repeat::AsFirst }
 }
 
+/// A picture that is unsealed part by part while it is sent.
+struct Sealed<'a> {
+    shared: &'a Shared,
+    job: &'a Job,
+    picture: &'a queue::Kept,
+}
+
+impl Kept for Sealed<'_> {
+    fn bytes(&self) -> u64 {
+        self.picture.bytes
+    }
+
+    fn pieces(&self) -> u32 {
+        self.picture.parts
+    }
+
+    fn piece(&self, index: u32) -> std::io::Result<Zeroizing<Vec<u8>>> {
+        let read = self.shared.store.read(|tx| queue::part(tx, self.job, self.picture, index));
+        read.map_err(|error| std::io::Error::other(error.to_string()))
+    }
+
+    fn crc32(&self) -> u32 {
+        self.picture.crc32
+    }
+
+    fn head(&self) -> &[u8] {
+        &self.picture.head
+    }
+}
+
+fn sealed<'a>(shared: &'a Shared, job: &'a Job) -> Vec<Sealed<'a>> {
+    job.pictures.iter().map(|picture| Sealed { shared, job, picture }).collect()
+}
+
+fn of_kind<'a>(sealed: &'a [Sealed<'_>], kind: PictureKind) -> impl Iterator<Item = Picture<'a>> {
+    sealed.iter().filter(move |sealed| sealed.picture.kind == kind).map(|sealed| Picture::Kept(sealed))
+}
+
 impl Outgoing {
     /// Reads a job of the door with its pictures.
     pub fn load(shared: &Shared, id: JobId) -> Result<Self, Unsendable> {
@@ -121,8 +160,9 @@ impl Outgoing {
     pub fn submit(&self, shared: &Shared) -> Result<Accepted, Failure> {
         clock_known(shared)?;
         let info = &self.job.info;
-        let liveness: Vec<&[u8]> = self.job.pictures_of(PictureKind::Liveness).collect();
-        let selfie = self.job.pictures_of(PictureKind::Selfie).next().unwrap_or_default();
+        let sealed = sealed(shared, &self.job);
+        let liveness: Vec<_> = of_kind(&sealed, PictureKind::Liveness).collect();
+        let selfie = of_kind(&sealed, PictureKind::Selfie).next().unwrap_or(Picture::Bytes(&[]));
         let submission = Submission {
             product: self.product,
             user_id: &info.user_id,
@@ -145,16 +185,15 @@ impl OutgoingCheck {
     pub fn submit(&self, shared: &Shared) -> Result<CheckAccepted, Failure> {
         clock_known(shared)?;
         let info = &self.job.info;
-        let liveness: Vec<&[u8]> = self.job.pictures_of(PictureKind::Liveness).collect();
-        let others: Vec<(PictureKind, &[u8])> = self
-            .job
-            .pictures
+        let sealed = sealed(shared, &self.job);
+        let liveness: Vec<_> = of_kind(&sealed, PictureKind::Liveness).collect();
+        let others: Vec<(PictureKind, Picture<'_>)> = sealed
             .iter()
-            .filter(|(kind, _)| !matches!(kind, PictureKind::Selfie | PictureKind::Liveness))
-            .map(|(kind, picture)| (*kind, picture.0.as_slice()))
+            .filter(|sealed| !matches!(sealed.picture.kind, PictureKind::Selfie | PictureKind::Liveness))
+            .map(|sealed| (sealed.picture.kind, Picture::Kept(sealed)))
             .collect();
         let pictures = CheckPictures {
-            selfie: self.job.pictures_of(PictureKind::Selfie).next(),
+            selfie: of_kind(&sealed, PictureKind::Selfie).next(),
             liveness: &liveness,
             others: &others,
         };

@@ -94,20 +94,43 @@ impl Info {
     }
 }
 
-/// A job with all that is sent.
+/// Most bytes of a picture that are sealed together, and hence in memory at once while it is sent.
+pub const PART: usize = 64 * 1024;
+/// First bytes of a picture, which tell its kind.
+const HEAD: usize = 16;
+
+/// A picture of a job, as it is kept.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Kept {
+    /// Which of the job's pictures it is.
+    pub kind: PictureKind,
+    /// Its place among those of its kind.
+    pub number: u32,
+    /// In how many parts it is sealed.
+    pub parts: u32,
+    /// Its length.
+    pub bytes: u64,
+    /// CRC-32 of it.
+    pub crc32: u32,
+    /// Its first bytes.
+    pub head: Vec<u8>,
+}
+
+/// A job with all that is sent but its pictures' bytes, which [`part`] reads. That all of them can be read was tried.
 pub struct Job {
     /// Its row.
     pub info: Info,
     /// What the submission needs besides pictures.
     pub details: Zeroizing<Vec<u8>>,
     /// Its pictures, those of one kind in their order.
-    pub pictures: Vec<(PictureKind, Jpeg)>,
+    pub pictures: Vec<Kept>,
+    own: Secret,
 }
 
 impl Job {
     /// The pictures of one kind, in their order.
-    pub fn pictures_of(&self, kind: PictureKind) -> impl Iterator<Item = &[u8]> {
-        self.pictures.iter().filter(move |(own, _)| *own == kind).map(|(_, picture)| picture.0.as_slice())
+    pub fn pictures_of(&self, kind: PictureKind) -> impl Iterator<Item = &Kept> {
+        self.pictures.iter().filter(move |picture| picture.kind == kind)
     }
 }
 
@@ -165,11 +188,15 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
         let Some(next) = numbers.get_mut(*kind as usize) else { continue };
         let (kind, number) = (kind.name(), *next);
         *next += 1;
-        let sealed = seal::seal(&own, &context(job.id, kind, number), picture, tx.source())?;
-        tx.execute(
-            "INSERT INTO images (job, kind, number, sealed) VALUES (?1, ?2, ?3, ?4)",
-            (seq, kind, number, sealed),
-        )?;
+        let parts = u32::try_from(picture.chunks(PART).len()).unwrap_or(u32::MAX);
+        for (part, bytes) in (0_u32..).zip(picture.chunks(PART)) {
+            let sealed =
+                seal::seal(&own, &part_context(job.id, kind, number, (part, parts)), bytes, tx.source())?;
+            tx.execute(
+                "INSERT INTO images (job, kind, number, part, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
+                (seq, kind, number, part, sealed),
+            )?;
+        }
     }
     note_time(tx, seq, &state)?;
     mark_on(tx)
@@ -208,19 +235,53 @@ pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, Queu
         .flatten()
         .ok_or(QueueError::ImagesErased(id))?;
     let details = seal::open(&own, &context(id, "details", 0), &details, "a job's details")?;
-    let sealed = tx.all(
-        "SELECT kind, number, sealed FROM images WHERE job = ?1 ORDER BY kind, number",
+    let kept = tx.all(
+        "SELECT kind, number, count(*) FROM images WHERE job = ?1 GROUP BY kind, number ORDER BY kind, number",
         [info.seq],
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, Vec<u8>>(2)?)),
+        |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)),
     )?;
-    let mut pictures = Vec::with_capacity(sealed.len());
-    for (kind, number, sealed) in sealed {
-        let mut plain = seal::open(&own, &context(id, &kind, number), &sealed, "a job's picture")?;
+    let mut job = Job { info, details, pictures: Vec::with_capacity(kept.len()), own };
+    for (kind, number, parts) in kept {
         let kind = PictureKind::parse(&kind).ok_or(StoreError::Row { what: "images.kind" })?;
-        pictures.push((kind, Jpeg(std::mem::take(&mut *plain))));
+        let mut picture = Kept { kind, number, parts, bytes: 0, crc32: 0, head: Vec::new() };
+        let mut sum = crc32fast::Hasher::new();
+        // Read once without being kept: what is damaged is known before anything is sent.
+        for index in 0..parts {
+            let bytes = part(tx, &job, &picture, index)?;
+            sum.update(&bytes);
+            picture.bytes += bytes.len() as u64;
+            let missing = HEAD.saturating_sub(picture.head.len());
+            picture.head.extend(bytes.iter().take(missing));
+        }
+        picture.crc32 = sum.finalize();
+        job.pictures.push(picture);
     }
-    pictures.sort_by_key(|(kind, _)| *kind);
-    Ok(Job { info, details, pictures })
+    job.pictures.sort_by_key(|picture| (picture.kind, picture.number));
+    Ok(job)
+}
+
+/// One part of a picture, unsealed.
+pub fn part(
+    tx: &Transaction<'_>,
+    job: &Job,
+    picture: &Kept,
+    index: u32,
+) -> Result<Zeroizing<Vec<u8>>, QueueError> {
+    let (kind, number) = (picture.kind.name(), picture.number);
+    let sql = "SELECT sealed FROM images WHERE job = ?1 AND kind = ?2 AND number = ?3 AND part = ?4";
+    let sealed = tx.one(sql, (job.info.seq, kind, number, index), |row| row.get::<_, Vec<u8>>(0))?;
+    let sealed = sealed.ok_or(QueueError::ImagesErased(job.info.id))?;
+    let context = part_context(job.info.id, kind, number, (index, picture.parts));
+    Ok(seal::open(&job.own, &context, &sealed, "a job's picture")?)
+}
+
+/// A whole picture, for an export.
+pub fn whole(tx: &Transaction<'_>, job: &Job, picture: &Kept) -> Result<Jpeg, QueueError> {
+    let mut bytes = Vec::with_capacity(usize::try_from(picture.bytes).unwrap_or(0));
+    for index in 0..picture.parts {
+        bytes.extend_from_slice(&part(tx, job, picture, index)?);
+    }
+    Ok(Jpeg(bytes))
 }
 
 /// Moves a job on, if the table of [`states`] allows it; erases its pictures and key in the same commit when
@@ -388,6 +449,11 @@ fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueE
         (seq, state.name().name(), reason_of(state), boot_id, boot, wall),
     )?;
     Ok(())
+}
+
+/// Bound to its place and to how many there are: none can be moved, and the last cannot be left out.
+fn part_context(id: JobId, kind: &str, number: u32, (part, of): (u32, u32)) -> Vec<u8> {
+    [context(id, kind, number), part.to_be_bytes().to_vec(), of.to_be_bytes().to_vec()].concat()
 }
 
 fn context(id: JobId, what: &str, number: u32) -> Vec<u8> {

@@ -21,8 +21,8 @@ pub use due::{
 };
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, NewJob, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held, info, load,
-    recover_at_start, release_clock_held, resolve_unknown, transition,
+    Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held,
+    info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition, whole,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, Totals, drop, export, list, retry, show, totals};

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::jobs::{Info, info, load, transition};
+use super::jobs::{Info, info, load, transition, whole};
 use super::row::{COLUMNS, read_row};
 use super::{Move, QueueError, StateName};
 use crate::access::{JobId, PictureKind};
@@ -142,16 +142,16 @@ pub fn export(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Export,
         "history": history,
         "details": details,
     });
-    let mut liveness = 0..;
     let images = job
         .pictures
-        .into_iter()
-        .map(|(kind, picture)| {
-            let number = (kind == PictureKind::Liveness).then(|| liveness.next()).flatten();
-            let number = number.map(|number: u32| format!("_{number}")).unwrap_or_default();
-            (format!("{}{number}.{}", kind.name(), picture.file_ending()), picture)
+        .iter()
+        .map(|kept| {
+            let picture = whole(tx, &job, kept)?;
+            let number =
+                if kept.kind == PictureKind::Liveness { format!("_{}", kept.number) } else { String::new() };
+            Ok((format!("{}{number}.{}", kept.kind.name(), picture.file_ending()), picture))
         })
-        .collect();
+        .collect::<Result<_, QueueError>>()?;
     Ok(Export { json: format!("{json:#}"), images })
 }
 

@@ -3,12 +3,13 @@
 //! Each entry's head carries size and CRC-32, so no data descriptors are needed and any unzipper can stream it.
 //! Pictures are JPEG already: deflating them again would cost time and gain nothing.
 
-use std::borrow::Cow;
+use super::body::Piece;
+use super::picture::Picture;
 
 /// An archive in the making.
 #[derive(Default)]
 pub(crate) struct Archive<'a> {
-    pieces: Vec<Cow<'a, [u8]>>,
+    pieces: Vec<Piece<'a>>,
     directory: Vec<u8>,
     entries: u16,
     length: u32,
@@ -22,9 +23,19 @@ const FLAGS_AND_METHOD: [u8; 4] = [0, 0, 0, 0];
 
 impl<'a> Archive<'a> {
     /// Adds `name` with `bytes`. The caller keeps names unique and the whole within its limit, far below 4 GiB.
-    pub(crate) fn add(&mut self, name: &str, bytes: Cow<'a, [u8]>) {
-        let size = u32::try_from(bytes.len()).unwrap_or(u32::MAX).to_le_bytes();
-        let crc = crc32fast::hash(&bytes).to_le_bytes();
+    pub(crate) fn add(&mut self, name: &str, picture: Picture<'a>) {
+        self.entry(name, picture.bytes(), picture.crc32(), picture.into());
+    }
+
+    /// As [`Archive::add`], of a text made here.
+    pub(crate) fn add_text(&mut self, name: &str, text: String) {
+        let bytes = text.into_bytes();
+        self.entry(name, bytes.len() as u64, crc32fast::hash(&bytes), bytes.into());
+    }
+
+    fn entry(&mut self, name: &str, bytes: u64, crc: u32, piece: Piece<'a>) {
+        let length = u32::try_from(bytes).unwrap_or(u32::MAX);
+        let (size, crc) = (length.to_le_bytes(), crc.to_le_bytes());
         let name_length = u16::try_from(name.len()).unwrap_or(u16::MAX).to_le_bytes();
         let mut head = Vec::with_capacity(30 + name.len());
         head.extend_from_slice(b"PK\x03\x04");
@@ -48,15 +59,15 @@ impl<'a> Archive<'a> {
         head.extend_from_slice(name.as_bytes());
         central.extend_from_slice(name.as_bytes());
         self.directory.extend_from_slice(&central);
-        let added = u32::try_from(head.len() + bytes.len()).unwrap_or(u32::MAX);
+        let added = u32::try_from(head.len()).unwrap_or(u32::MAX).saturating_add(length);
         self.length = self.length.saturating_add(added);
         self.entries = self.entries.saturating_add(1);
-        self.pieces.push(Cow::Owned(head));
-        self.pieces.push(bytes);
+        self.pieces.push(head.into());
+        self.pieces.push(piece);
     }
 
     /// The pieces of the whole archive.
-    pub(crate) fn finish(mut self) -> Vec<Cow<'a, [u8]>> {
+    pub(crate) fn finish(mut self) -> Vec<Piece<'a>> {
         let mut tail = self.directory;
         let directory = u32::try_from(tail.len()).unwrap_or(u32::MAX);
         tail.extend_from_slice(b"PK\x05\x06\0\0\0\0");
@@ -65,13 +76,14 @@ impl<'a> Archive<'a> {
         tail.extend_from_slice(&directory.to_le_bytes());
         tail.extend_from_slice(&self.length.to_le_bytes());
         tail.extend_from_slice(&[0, 0]);
-        self.pieces.push(Cow::Owned(tail));
+        self.pieces.push(tail.into());
         self.pieces
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::all;
     use super::*;
 
     #[test]
@@ -80,10 +92,10 @@ mod tests {
         let files: [(&str, &[u8]); 3] = [("info.json", b"{}"), ("a.jpg", &[7; 300]), ("b.jpg", b"")];
         let mut expected = 22;
         for (name, bytes) in files {
-            archive.add(name, Cow::Borrowed(bytes));
+            archive.add(name, Picture::Bytes(bytes));
             expected += 30 + 46 + 2 * name.len() + bytes.len();
         }
-        assert_eq!(archive.finish().concat().len(), expected);
+        assert_eq!(all(archive.finish()).len(), expected);
     }
 
     #[cfg(feature = "sandbox")]
@@ -97,9 +109,9 @@ mod tests {
         ];
         let mut archive = Archive::default();
         for (name, bytes) in &files {
-            archive.add(name, Cow::Borrowed(bytes));
+            archive.add(name, Picture::Bytes(bytes));
         }
-        let bytes = archive.finish().concat();
+        let bytes = all(archive.finish());
         let mut read = zip::ZipArchive::new(std::io::Cursor::new(bytes)).unwrap();
         assert_eq!(read.len(), files.len());
         for (index, (name, content)) in files.iter().enumerate() {

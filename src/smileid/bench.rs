@@ -3,6 +3,7 @@
 
 use super::client::Client;
 use super::failure::{Failure, FailureKind};
+use super::picture::Picture;
 use super::settings::{Settings, SmileError, Trust};
 use super::submission::{
     Accepted, Consent, Details, Enrolment, Images, Progress, Repeat, Status, Submission,
@@ -151,14 +152,14 @@ impl Bench {
     fn submit(&self, number: u32, progress: &mut dyn FnMut(Progress)) -> Result<Accepted, BenchError> {
         let mut bytes = [0; 16];
         self.random.fill(&mut bytes);
-        let liveness: Vec<&[u8]> = self.liveness.iter().map(Vec::as_slice).collect();
+        let liveness: Vec<_> = self.liveness.iter().map(|jpeg| Picture::Bytes(jpeg)).collect();
         let submission = Submission {
             product: Product::Authentication,
             user_id: &self.user,
             job: JobId(sortable_id(self.clock.boot().as_millis(), bytes)),
             details: &self.details,
             consent: &self.consent,
-            images: Images { selfie: &self.selfie, liveness: &liveness },
+            images: Images { selfie: Picture::Bytes(&self.selfie), liveness: &liveness },
             partner_params: &BTreeMap::new(),
             geo: None,
             id_info: None,

@@ -1,12 +1,12 @@
 //! Checks that are about no door: what is handed in, and what comes back. None of these types is one that the door takes.
 
 use super::fields::{BadField, bad, check_metadata};
-use super::submission::{BYTES_MAX, Consent, Details, Enrolment, IdInfo, Repeat, check_partner_params};
-use super::wire::{Asked, Way, Wire, is_png, way};
+use super::picture::Picture;
+use super::submission::{Consent, Details, Enrolment, IdInfo, PICTURES_MAX, Repeat, check_partner_params};
+use super::wire::{Asked, Way, Wire, way};
 use crate::access::{Check, Finding, JobId, PictureKind, Task, UserId};
 use crate::clock::WallTime;
 use crate::config::model::{Api, Geo};
-use crate::picture::JPEG_MAGIC;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 use std::fmt;
@@ -110,11 +110,11 @@ impl fmt::Debug for ConsentForm {
 #[derive(Clone, Copy)]
 pub struct CheckPictures<'a> {
     /// The selfie, JPEG.
-    pub selfie: Option<&'a [u8]>,
+    pub selfie: Option<Picture<'a>>,
     /// 6 to 8 liveness pictures, JPEG.
-    pub liveness: &'a [&'a [u8]],
+    pub liveness: &'a [Picture<'a>],
     /// Documents (JPEG or PNG) and the picture to compare with (JPEG).
-    pub others: &'a [(PictureKind, &'a [u8])],
+    pub others: &'a [(PictureKind, Picture<'a>)],
 }
 
 /// One check to submit: a form that was understood, with its pictures.
@@ -332,7 +332,7 @@ impl<'a> CheckSubmission<'a> {
     fn check_pictures(&self) -> Result<(), BadField> {
         let CheckPictures { selfie, liveness, others } = self.pictures;
         let needs = needs(self.check);
-        let other = |kind| others.iter().find(|(own, _)| *own == kind).map(|(_, bytes)| *bytes);
+        let other = |kind| others.iter().find(|(own, _)| *own == kind);
         if needs.selfie && !self.use_enrolled_image && selfie.is_none() {
             return bad("selfie_image", "is missing", "hand in a selfie and 6 to 8 liveness pictures");
         }
@@ -363,22 +363,22 @@ impl<'a> CheckSubmission<'a> {
                 "see --comparison",
             );
         }
-        let mut bytes = 0_usize;
+        let mut bytes = 0_u64;
         for picture in selfie.into_iter().chain(liveness.iter().copied()) {
-            if !picture.starts_with(JPEG_MAGIC) {
+            if !picture.is_jpeg() {
                 return bad("selfie_image", "or a liveness picture is no JPEG", "save it as JPEG");
             }
-            bytes = bytes.saturating_add(picture.len());
+            bytes = bytes.saturating_add(picture.bytes());
         }
         for (kind, picture) in others {
-            let png = is_png(picture) && *kind != PictureKind::Comparison;
-            if !picture.starts_with(JPEG_MAGIC) && !png {
+            let png = picture.is_png() && *kind != PictureKind::Comparison;
+            if !picture.is_jpeg() && !png {
                 let problem = "is neither JPEG nor, for a document, PNG";
                 return bad(kind.name(), problem, "save the picture in another form");
             }
-            bytes = bytes.saturating_add(picture.len());
+            bytes = bytes.saturating_add(picture.bytes());
         }
-        if bytes > BYTES_MAX - 64 * 1024 {
+        if bytes > PICTURES_MAX {
             return bad(
                 "the pictures",
                 "have more than the 4.5 MB that the service takes",

@@ -1,8 +1,9 @@
 use super::*;
 use crate::access::words::sortable_id;
-use crate::picture::PNG_MAGIC;
+use crate::picture::{JPEG_MAGIC, PNG_MAGIC};
 
-const JPEG: &[u8] = &[0xff, 0xd8, 0xff, 0xe0, 1, 2, 3];
+const JPEG: Picture<'static> = Picture::Bytes(&[0xff, 0xd8, 0xff, 0xe0, 1, 2, 3]);
+const PNG: Picture<'static> = Picture::Bytes(PNG_MAGIC);
 
 fn form() -> CheckForm {
     CheckForm {
@@ -21,7 +22,7 @@ fn form() -> CheckForm {
     }
 }
 
-type Bytes = &'static [u8];
+type Bytes = Picture<'static>;
 
 /// Everything that any check takes: a check is given what it needs of it.
 fn pictures(check: Check) -> (Option<Bytes>, Vec<Bytes>, Vec<(PictureKind, Bytes)>) {
@@ -30,7 +31,7 @@ fn pictures(check: Check) -> (Option<Bytes>, Vec<Bytes>, Vec<(PictureKind, Bytes
     let liveness = if needs.selfie { vec![JPEG; 8] } else { Vec::new() };
     let mut others = Vec::new();
     if needs.document {
-        others.extend([(PictureKind::DocumentFront, PNG_MAGIC), (PictureKind::DocumentBack, JPEG)]);
+        others.extend([(PictureKind::DocumentFront, PNG), (PictureKind::DocumentBack, JPEG)]);
     }
     if needs.comparison {
         others.push((PictureKind::Comparison, JPEG));
@@ -39,9 +40,9 @@ fn pictures(check: Check) -> (Option<Bytes>, Vec<Bytes>, Vec<(PictureKind, Bytes
 }
 
 fn with<'a>(
-    selfie: Option<&'a [u8]>,
-    liveness: &'a [&'a [u8]],
-    others: &'a [(PictureKind, &'a [u8])],
+    selfie: Option<Picture<'a>>,
+    liveness: &'a [Picture<'a>],
+    others: &'a [(PictureKind, Picture<'a>)],
 ) -> CheckPictures<'a> {
     CheckPictures { selfie, liveness, others }
 }
@@ -107,7 +108,7 @@ fn each_field_that_is_missing_or_wrong_is_named() {
 fn each_picture_that_is_missing_or_wrong_is_named() {
     let form = form();
     let front = [(PictureKind::DocumentFront, JPEG)];
-    let (six, nine): ([&[u8]; 6], [&[u8]; 9]) = ([JPEG; 6], [JPEG; 9]);
+    let (six, nine): ([Picture<'_>; 6], [Picture<'_>; 9]) = ([JPEG; 6], [JPEG; 9]);
     let document = |selfie, liveness, others| {
         field(Check::DocumentVerification, Api::V3, &form, with(selfie, liveness, others))
     };
@@ -116,18 +117,18 @@ fn each_picture_that_is_missing_or_wrong_is_named() {
     assert_eq!(document(None, &six, &front).as_deref(), Some("selfie_image"));
     assert_eq!(document(Some(JPEG), &nine, &front).as_deref(), Some("liveness_images"));
     assert_eq!(document(Some(JPEG), &six, &[]).as_deref(), Some("document"));
-    assert_eq!(document(Some(PNG_MAGIC), &six, &front).as_deref(), Some("selfie_image"));
+    assert_eq!(document(Some(PNG), &six, &front).as_deref(), Some("selfie_image"));
     let back = [(PictureKind::DocumentBack, JPEG)];
     assert_eq!(document(Some(JPEG), &six, &back).as_deref(), Some("document"));
-    let text = [(PictureKind::DocumentFront, b"text".as_slice())];
+    let text = [(PictureKind::DocumentFront, Picture::Bytes(b"text"))];
     assert_eq!(document(Some(JPEG), &six, &text).as_deref(), Some("document_front"));
-    let large = vec![0xff; BYTES_MAX];
+    let large = vec![0xff; 4_500_000];
     let mut large = large;
     large[..3].copy_from_slice(JPEG_MAGIC);
-    let large = [(PictureKind::DocumentFront, large.as_slice())];
+    let large = [(PictureKind::DocumentFront, Picture::Bytes(&large))];
     assert_eq!(document(Some(JPEG), &six, &large).as_deref(), Some("the pictures"));
     // A PNG to compare with, and pictures where only a number is asked about.
-    let portrait = [(PictureKind::Comparison, PNG_MAGIC)];
+    let portrait = [(PictureKind::Comparison, PNG)];
     let compare = CheckForm { comparison: Some(Comparison::Portrait), ..form.clone() };
     let png = field(Check::Compare, Api::V3, &compare, with(Some(JPEG), &[], &portrait));
     assert_eq!(png.as_deref(), Some("comparison"));

@@ -7,7 +7,7 @@
 //!
 //! It makes no thread (a name look-up past its cache excepted), reads no clock but the one it is given, never
 //! follows a redirect, never sends a request twice but for one renewal of a refused token, and holds a picture
-//! nowhere: bodies are read from where the pictures lie.
+//! nowhere: bodies are read from where the pictures lie, piece by piece.
 //!
 //! - [`client`]: what the agent calls. [`submission`]: the words it calls with. [`settings`]: checked settings.
 //! - [`check`], [`fields`]: checks that are about no door, and what each field must look like. `wire`: what both kinds of
@@ -32,6 +32,7 @@ mod json;
 mod link;
 mod multipart;
 pub mod pace;
+pub mod picture;
 mod resolver;
 pub mod result;
 pub mod services;
@@ -54,6 +55,7 @@ pub use client::Client;
 pub use failure::{Failure, FailureKind, Reject};
 pub use fields::BadField;
 pub use pace::pause;
+pub use picture::{Kept, Picture};
 pub use result::ResultLine;
 pub use services::Lists;
 pub use settings::{Settings, SmileError, Timeouts, Trust};

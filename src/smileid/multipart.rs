@@ -3,8 +3,9 @@
 //! Part and file names are constants of this room; values go into the body, never into a part's head, and the
 //! boundary is 128 random bits that no value can know.
 
+use super::body::Piece;
+use super::picture::Picture;
 use crate::clock::Random;
-use std::borrow::Cow;
 use std::fmt::Write as _;
 
 /// The pieces of the body and the Content-Type that names its boundary.
@@ -12,7 +13,7 @@ pub(crate) struct Form<'a> {
     boundary: String,
     /// Heads and small values since the last picture.
     open: String,
-    pieces: Vec<Cow<'a, [u8]>>,
+    pieces: Vec<Piece<'a>>,
 }
 
 impl<'a> Form<'a> {
@@ -50,26 +51,28 @@ impl<'a> Form<'a> {
     }
 
     /// A picture's file part; its type is that of the file's name.
-    pub(crate) fn picture(&mut self, name: &'static str, file: &'static str, bytes: &'a [u8]) {
+    pub(crate) fn picture(&mut self, name: &'static str, file: &'static str, picture: Picture<'a>) {
         let kind = if file.ends_with(".png") { "png" } else { "jpeg" };
         self.head(name, &format!("; filename=\"{file}\"\r\nContent-Type: image/{kind}"));
-        self.pieces.push(Cow::Owned(std::mem::take(&mut self.open).into_bytes()));
-        self.pieces.push(Cow::Borrowed(bytes));
+        self.pieces.push(std::mem::take(&mut self.open).into_bytes().into());
+        self.pieces.push(picture.into());
         self.open.push_str("\r\n");
     }
 
     /// Content-Type and pieces.
-    pub(crate) fn finish(mut self) -> (String, Vec<Cow<'a, [u8]>>) {
+    pub(crate) fn finish(mut self) -> (String, Vec<Piece<'a>>) {
         let _ = write!(self.open, "--{}--\r\n", self.boundary);
-        self.pieces.push(Cow::Owned(self.open.into_bytes()));
+        self.pieces.push(self.open.into_bytes().into());
         (format!("multipart/form-data; boundary={}", self.boundary), self.pieces)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::body::all;
     use super::*;
     use crate::clock::SystemRandom;
+    use std::borrow::Cow;
 
     struct Ones;
     impl Random for Ones {
@@ -83,7 +86,7 @@ mod tests {
         let mut form = Form::new(&Ones);
         form.text("user_id", "u-1");
         form.json("consent", &serde_json::json!({"granted": true}));
-        form.picture("selfie_image", "selfie.jpg", b"\xff\xd8\xff");
+        form.picture("selfie_image", "selfie.jpg", Picture::Bytes(b"\xff\xd8\xff"));
         let (content_type, pieces) = form.finish();
         let b = "latchd-11111111111111111111111111111111";
         assert_eq!(content_type, format!("multipart/form-data; boundary={b}"));
@@ -98,17 +101,18 @@ mod tests {
         expected.extend_from_slice(b"\xff\xd8\xff\r\n--");
         expected.extend_from_slice(b.as_bytes());
         expected.extend_from_slice(b"--\r\n");
-        assert_eq!(pieces.concat(), expected);
+        assert_eq!(all(pieces), expected);
     }
 
     #[test]
     fn pictures_are_borrowed() {
         let picture = vec![0_u8; 1000];
         let mut form = Form::new(&SystemRandom);
-        form.picture("selfie_image", "selfie.jpg", &picture);
+        form.picture("selfie_image", "selfie.jpg", Picture::Bytes(&picture));
         let (_, pieces) = form.finish();
-        let borrowed =
-            pieces.iter().any(|piece| matches!(piece, Cow::Borrowed(p) if p.as_ptr() == picture.as_ptr()));
+        let borrowed = pieces.iter().any(
+            |piece| matches!(piece, Piece::Bytes(Cow::Borrowed(bytes)) if bytes.as_ptr() == picture.as_ptr()),
+        );
         assert!(borrowed);
     }
 

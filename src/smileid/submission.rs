@@ -2,11 +2,11 @@
 
 use super::failure::{Failure, FailureKind, Reject};
 use super::fields::BadField;
+use super::picture::Picture;
 use super::wire::{Asked, Wire};
 use crate::access::{JobId, Product, Report, Task, UserId};
 use crate::clock::WallTime;
 use crate::config::model::Geo;
-use crate::picture::JPEG_MAGIC;
 use std::collections::BTreeMap;
 use std::fmt;
 
@@ -86,9 +86,9 @@ pub struct Consent {
 #[derive(Clone, Copy)]
 pub struct Images<'a> {
     /// The selfie.
-    pub selfie: &'a [u8],
+    pub selfie: Picture<'a>,
     /// 6 to 8 liveness pictures in the order they were taken.
-    pub liveness: &'a [&'a [u8]],
+    pub liveness: &'a [Picture<'a>],
 }
 
 /// Identity document fields (v1 `id_info`). `Debug` shows nothing.
@@ -191,6 +191,9 @@ pub enum LookUp<R = Report> {
 /// Most bytes of one request, pictures and all: the service's documented limit is 4.5 MB for the whole request.
 pub const BYTES_MAX: usize = 4_500_000;
 
+/// Most bytes of the pictures alone.
+pub(crate) const PICTURES_MAX: u64 = (BYTES_MAX - 64 * 1024) as u64;
+
 /// Names that mean something to the protocol and hence cannot be free fields. `sandbox_result` would let a
 /// configuration file force an approval (door-rules 4).
 const RESERVED: [&str; 4] = ["job_id", "user_id", "job_type", "sandbox_result"];
@@ -254,14 +257,14 @@ impl<'a> Submission<'a> {
         if !(6..=8).contains(&self.images.liveness.len()) {
             return Err(invalid("6 to 8 liveness pictures are needed"));
         }
-        let mut bytes = 0_usize;
+        let mut bytes = 0_u64;
         for picture in std::iter::once(&self.images.selfie).chain(self.images.liveness) {
-            if !picture.starts_with(JPEG_MAGIC) {
+            if !picture.is_jpeg() {
                 return Err(invalid("a picture is no JPEG"));
             }
-            bytes = bytes.saturating_add(picture.len());
+            bytes = bytes.saturating_add(picture.bytes());
         }
-        if bytes > BYTES_MAX - 64 * 1024 {
+        if bytes > PICTURES_MAX {
             return Err(Failure::local(
                 FailureKind::RejectedJob(Reject::TooLarge),
                 format!("the pictures have {bytes} bytes, the service takes {BYTES_MAX} in all"),
@@ -326,7 +329,7 @@ impl fmt::Debug for IdInfo {
 
 impl fmt::Debug for Images<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Images(selfie {} bytes, {} liveness)", self.selfie.len(), self.liveness.len())
+        write!(f, "Images(selfie {} bytes, {} liveness)", self.selfie.bytes(), self.liveness.len())
     }
 }
 

@@ -1,23 +1,23 @@
 //! REST v1: upload (reserves our job id), PUT of the archive, job_status; and the one-call checks of a number.
 
 use super::archive::Archive;
-use super::body::Body;
+use super::body::{Body, Piece};
 use super::classify::Endpoint;
 use super::client::Client;
 use super::failure::{Failure, FailureKind, Reject, one_line};
+use super::picture::Picture;
 use super::settings::{geo_params, is_plain_https};
 use super::signature;
 use super::submission::{Enrolment, IdInfo, LookUp, Progress, Repeat, Status};
 use super::transport::{Answer, CLOCKS_APART, Call, Exchange, apart, text_or_number};
 use super::v3::metadata;
 use super::verdict;
-use super::wire::{Asked, Taken, Told, Wire, is_png};
+use super::wire::{Asked, Taken, Told, Wire};
 use crate::access::{Check, PictureKind, Task};
 use crate::clock::{Wall, WallTime};
 use crate::config::model::Api;
 use secrecy::ExposeSecret as _;
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 use ureq::http::{HeaderValue, Method};
 
 /// How far the time stamp of a signed answer may lie from our own clock.
@@ -258,7 +258,7 @@ impl Client {
 }
 
 fn whole<'p>(request: &Value) -> Body<'static, 'p> {
-    Body::new(vec![Cow::Owned(request.to_string().into_bytes())])
+    Body::new(vec![request.to_string().into_bytes().into()])
 }
 
 fn names_an_error(json: &Result<Map<String, Value>, &'static str>) -> bool {
@@ -286,19 +286,19 @@ fn id_fields<'a>(wire: &'a Wire<'_>) -> impl Iterator<Item = (&'static str, &'a 
 }
 
 /// Each picture's type in info.json, its file name and its bytes, in the order of the official clients.
-fn entries<'a>(wire: &Wire<'a>) -> Vec<(u8, String, &'a [u8])> {
-    let selfie = wire.selfie.into_iter().map(|bytes| (0, SELFIE.to_owned(), bytes));
+fn entries<'a>(wire: &Wire<'a>) -> Vec<(u8, String, Picture<'a>)> {
+    let selfie = wire.selfie.into_iter().map(|picture| (0, SELFIE.to_owned(), picture));
     let liveness = wire.liveness.iter().enumerate();
-    let liveness = liveness.map(|(index, bytes)| (4, format!("liveness_{index}.jpg"), *bytes));
-    let documents = wire.others.iter().filter_map(|(kind, bytes)| {
+    let liveness = liveness.map(|(index, picture)| (4, format!("liveness_{index}.jpg"), *picture));
+    let documents = wire.others.iter().filter_map(|(kind, picture)| {
         let number = match kind {
             PictureKind::DocumentFront => 1,
             PictureKind::DocumentBack => 5,
             // Compared in v3 only; the others are above.
             PictureKind::Comparison | PictureKind::Selfie | PictureKind::Liveness => return None,
         };
-        let ending = if is_png(bytes) { "png" } else { "jpg" };
-        Some((number, format!("{}.{ending}", kind.name()), *bytes))
+        let ending = if picture.is_png() { "png" } else { "jpg" };
+        Some((number, format!("{}.{ending}", kind.name()), *picture))
     });
     selfie.chain(liveness).chain(documents).collect()
 }
@@ -351,11 +351,11 @@ fn v1_info(wire: &Wire<'_>, upload: &Value, upload_url: &str) -> Value {
     })
 }
 
-fn archive<'a>(info: &Value, wire: &Wire<'a>) -> Vec<Cow<'a, [u8]>> {
+fn archive<'a>(info: &Value, wire: &Wire<'a>) -> Vec<Piece<'a>> {
     let mut archive = Archive::default();
-    archive.add("info.json", Cow::Owned(info.to_string().into_bytes()));
-    for (_, name, bytes) in entries(wire) {
-        archive.add(&name, Cow::Borrowed(bytes));
+    archive.add_text("info.json", info.to_string());
+    for (_, name, picture) in entries(wire) {
+        archive.add(&name, picture);
     }
     archive.finish()
 }

@@ -2,7 +2,7 @@
 //!
 //! There is no call that finds a v2 job again: a lost answer is an unknown outcome, as in v3.
 
-use super::body::Body;
+use super::body::{Body, Piece};
 use super::classify::Endpoint;
 use super::client::Client;
 use super::codes;
@@ -17,7 +17,6 @@ use super::wire::{Taken, Told, Wire};
 use crate::access::Verdict;
 use crate::config::model::Api;
 use serde_json::{Map, Value, json};
-use std::borrow::Cow;
 use ureq::http::{HeaderValue, Method};
 
 impl Client {
@@ -48,7 +47,7 @@ impl Client {
         read(object, wire).map_err(|why| exchange.failure(Api::V2, why, &secrets))
     }
 
-    fn v2_form<'a>(&self, wire: &Wire<'a>) -> (String, Vec<Cow<'a, [u8]>>) {
+    fn v2_form<'a>(&self, wire: &Wire<'a>) -> (String, Vec<Piece<'a>>) {
         let mut form = Form::new(&*self.random);
         form.text("user_id", wire.user_id.as_str());
         if let Some(url) = &self.settings.callback_url {

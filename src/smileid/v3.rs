@@ -1,6 +1,6 @@
 //! REST v3: token, one multipart call that makes the job, status.
 
-use super::body::Body;
+use super::body::{Body, Piece};
 use super::classify::Endpoint;
 use super::client::Client;
 use super::failure::{Failure, FailureKind, one_line};
@@ -10,7 +10,7 @@ use super::submission::{Enrolment, Progress, Status};
 use super::token::Token;
 use super::transport::{Answer, Call, Exchange, secret_header};
 use super::verdict;
-use super::wire::{Asked, Taken, Told, Wire, is_png};
+use super::wire::{Asked, Taken, Told, Wire};
 use crate::access::{Check, PictureKind, Product, Task};
 use crate::config::model::Api;
 use secrecy::ExposeSecret as _;
@@ -118,7 +118,7 @@ impl Client {
         wanted.then(|| HeaderValue::from_str(self.settings.unpadded_partner_id()).ok()).flatten()
     }
 
-    fn v3_form<'a>(&self, wire: &Wire<'a>) -> (String, Vec<std::borrow::Cow<'a, [u8]>>) {
+    fn v3_form<'a>(&self, wire: &Wire<'a>) -> (String, Vec<Piece<'a>>) {
         let mut form = Form::new(&*self.random);
         if wire.names_user {
             form.text("user_id", wire.user_id.as_str());
@@ -259,10 +259,10 @@ pub(super) fn pictures<'a>(form: &mut Form<'a>, wire: &Wire<'a>) {
     if let Some(selfie) = wire.selfie {
         form.picture("selfie_image", "selfie.jpg", selfie);
     }
-    for (file, bytes) in LIVENESS.into_iter().zip(wire.liveness) {
-        form.picture("liveness_images", file, bytes);
+    for (file, picture) in LIVENESS.into_iter().zip(wire.liveness) {
+        form.picture("liveness_images", file, *picture);
     }
-    for (kind, bytes) in wire.others {
+    for (kind, picture) in wire.others {
         let (part, jpg, png) = match kind {
             PictureKind::DocumentFront => ("document", "document.jpg", "document.png"),
             PictureKind::DocumentBack => ("document_back", "document_back.jpg", "document_back.png"),
@@ -270,7 +270,7 @@ pub(super) fn pictures<'a>(form: &mut Form<'a>, wire: &Wire<'a>) {
             // Sent above.
             PictureKind::Selfie | PictureKind::Liveness => continue,
         };
-        form.picture(part, if is_png(bytes) { png } else { jpg }, bytes);
+        form.picture(part, if picture.is_png() { png } else { jpg }, *picture);
     }
 }
 

@@ -2,10 +2,10 @@
 //! job and a check have types of their own, which never meet (door-rules 4).
 
 use super::failure::{Failure, FailureKind, Reject};
+use super::picture::Picture;
 use super::submission::{Consent, Details, Enrolment, IdInfo, Repeat};
 use crate::access::{Check, Finding, JobId, PictureKind, Product, Report, Task, UserId, Verdict};
 use crate::config::model::{Api, Geo};
-use crate::picture::PNG_MAGIC;
 use std::collections::BTreeMap;
 
 /// One job, whatever it asks. Everything is borrowed.
@@ -17,10 +17,10 @@ pub(crate) struct Wire<'a> {
     pub(crate) job: JobId,
     pub(crate) details: &'a Details,
     pub(crate) consent: &'a Consent,
-    pub(crate) selfie: Option<&'a [u8]>,
-    pub(crate) liveness: &'a [&'a [u8]],
+    pub(crate) selfie: Option<Picture<'a>>,
+    pub(crate) liveness: &'a [Picture<'a>],
     /// Pictures of documents, and the one to compare with.
-    pub(crate) others: &'a [(PictureKind, &'a [u8])],
+    pub(crate) others: &'a [(PictureKind, Picture<'a>)],
     /// What the picture to compare with is: `DOCUMENT`, `ID_PHOTO`, `PORTRAIT`.
     pub(crate) comparison: Option<&'static str>,
     pub(crate) id_info: Option<&'a IdInfo>,
@@ -50,11 +50,6 @@ impl Wire<'_> {
         words.sort_by_key(|word| std::cmp::Reverse(word.len()));
         words
     }
-}
-
-/// Whether a picture that may be either is a PNG.
-pub(crate) fn is_png(bytes: &[u8]) -> bool {
-    bytes.starts_with(PNG_MAGIC)
 }
 
 /// How a task goes to the service.

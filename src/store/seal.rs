@@ -19,6 +19,8 @@ use crate::clock::Random;
 
 const VERSION: u8 = 1;
 const NONCE: usize = 24;
+/// How much longer a sealed value is than the plain one: version, nonce and tag.
+pub const OVERHEAD: usize = 1 + NONCE + 16;
 
 /// 32 secret bytes, wiped from memory when dropped.
 #[derive(Clone)]

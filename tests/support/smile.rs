@@ -8,8 +8,8 @@ use latchd::access::{JobId, Product, UserId};
 use latchd::clock::{ManualClock, SystemClock, SystemRandom, Wall, WallTime};
 use latchd::config::model::{Api, Smile};
 use latchd::smileid::{
-    Client, Consent, Details, Enrolment, Failure, IdInfo, Images, Progress, Repeat, Settings, Submission,
-    Timeouts,
+    Client, Consent, Details, Enrolment, Failure, IdInfo, Images, Picture, Progress, Repeat, Settings,
+    Submission, Timeouts,
 };
 use secrecy::SecretString;
 use std::collections::BTreeMap;
@@ -62,14 +62,14 @@ pub fn person() -> Person {
 impl Person {
     /// Calls `with` with a submission of this person.
     pub fn submitting<T>(&self, product: Product, with: impl FnOnce(Submission<'_>) -> T) -> T {
-        let liveness: Vec<&[u8]> = self.liveness.iter().map(Vec::as_slice).collect();
+        let liveness: Vec<_> = self.liveness.iter().map(|jpeg| Picture::Bytes(jpeg)).collect();
         with(Submission {
             product,
             user_id: &self.user,
             job: JobId([0x11; 16]),
             details: &self.details,
             consent: &self.consent,
-            images: Images { selfie: &self.selfie, liveness: &liveness },
+            images: Images { selfie: Picture::Bytes(&self.selfie), liveness: &liveness },
             partner_params: &self.params,
             geo: None,
             id_info: self.id_info.as_ref(),

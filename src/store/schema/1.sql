@@ -121,8 +121,9 @@ CREATE TABLE images (
     job INTEGER NOT NULL REFERENCES jobs (seq) ON DELETE CASCADE,
     kind TEXT NOT NULL CHECK (kind IN ('selfie', 'liveness', 'document_front', 'document_back', 'comparison')),
     number INTEGER NOT NULL,
+    part INTEGER NOT NULL,
     sealed BLOB NOT NULL,
-    UNIQUE (job, kind, number)
+    UNIQUE (job, kind, number, part)
 ) STRICT;
 
 CREATE TABLE queue_flags (
