@@ -5,6 +5,20 @@
 //! decision of that, and [`guard`] moves the strike. [`audit`] keeps what happened. [`agent`] puts the rooms
 //! together. Who may import whom is in docs/architecture.md, and a test holds the code against it.
 
+// Bugs that the simulation must find; a build that ships has none of them.
+#[cfg(all(test, feature = "sandbox"))]
+macro_rules! planted {
+    ($bug:ident) => {
+        crate::sim::planted::is(crate::sim::planted::Bug::$bug)
+    };
+}
+#[cfg(not(all(test, feature = "sandbox")))]
+macro_rules! planted {
+    ($bug:ident) => {
+        false
+    };
+}
+
 pub mod access;
 pub mod agent;
 pub mod audit;
@@ -25,5 +39,7 @@ pub mod picture;
 pub mod queue;
 #[cfg(feature = "sandbox")]
 pub mod sandbox;
+#[cfg(all(test, feature = "sandbox"))]
+mod sim;
 pub mod smileid;
 pub mod store;

@@ -48,7 +48,7 @@ pub fn answer(
         }
         _ => Some(DeviceKey::load_or_create(&path, random.as_ref())?),
     };
-    let keys = key.map(|key| Keys { people: key.people(), queue: key.queue(), audit: key.audit() });
+    let keys = key.map(|key| Keys::of(&key));
     let mode = if looks { Mode::ReadOnly } else { Mode::ReadWrite };
     let (store, opening) = open_store(config, mode, &clock, &random)?;
     refuse_replaced(&opening)?;

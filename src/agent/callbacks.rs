@@ -23,7 +23,7 @@ pub fn run(shared: &Shared, notices: &Receiver<Notice>) {
 }
 
 /// Whether it led to anything.
-fn follow(shared: &Shared, notice: &Notice) -> Result<bool, AgentError> {
+pub fn follow(shared: &Shared, notice: &Notice) -> Result<bool, AgentError> {
     let found = shared.store.read(|tx| {
         let by_remote =
             notice.remote_job.as_deref().map(|remote| queue::by_remote(tx, remote)).transpose()?;

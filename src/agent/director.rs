@@ -17,7 +17,8 @@ use crate::access::{
 use crate::capture::{CameraCapture, CaptureError, Progress};
 use crate::clock::BootTime;
 use crate::control::Reply;
-use crate::guard::{Link, LinkReport, LockCause, Report as GuardReport, Request};
+use crate::guard::link::Requests;
+use crate::guard::{LinkReport, LockCause, Report as GuardReport, Request};
 use crossbeam_channel::{Receiver, RecvError, Sender, after, never, select};
 use serde_json::json;
 use std::collections::VecDeque;
@@ -31,7 +32,7 @@ pub const LIMIT: Duration = Duration::from_secs(30);
 /// The director's hands.
 pub struct Hands {
     /// The link to the guard.
-    pub link: Link,
+    pub link: Box<dyn Requests>,
     /// The camera's thread.
     pub camera: Sender<BurstOrder>,
     /// The submitter's thread.
@@ -86,7 +87,7 @@ impl Director {
     /// Runs until [`Message::Stop`], or with [`Message::Reload`] until nobody is at the door.
     pub fn run(&mut self, ears: &Ears) -> Ended {
         loop {
-            let due = self.machine.deadline();
+            let due = self.deadline();
             let now = self.now();
             // Nothing ever comes from `never`: without a deadline only the channels wake this thread.
             let timer = due.map_or_else(never, |due| after(due.since(now)));
@@ -95,21 +96,37 @@ impl Director {
                 recv(ears.messages) -> message => message,
                 recv(timer) -> _ => Ok(Message::Tick),
             };
-            self.mark.busy(self.now());
             match heard {
                 Ok(Message::Stop) | Err(RecvError) => break,
-                Ok(message) => self.hear(message),
+                Ok(message) => self.turn(message),
             }
-            if self.machine.deadline().is_some_and(|due| self.now() >= due) {
-                self.feed(Event::Tick);
-            }
-            self.mark.resting();
-            if self.reload && self.machine.attempt().is_none() && self.pulsing.is_none() {
+            if self.reload && self.is_at_rest() {
                 return Ended::Reload;
             }
         }
+        self.mark.busy(self.now());
         self.stop(ears);
         Ended::Stopped
+    }
+
+    /// Takes one message, and then whatever is due by the time.
+    pub fn turn(&mut self, message: Message) {
+        self.mark.busy(self.now());
+        self.hear(message);
+        if self.deadline().is_some_and(|due| self.now() >= due) {
+            self.feed(Event::Tick);
+        }
+        self.mark.resting();
+    }
+
+    /// When [`Message::Tick`] is due at the latest.
+    pub fn deadline(&self) -> Option<BootTime> {
+        self.machine.deadline()
+    }
+
+    /// Nobody is at the door, and no pulse is under way.
+    pub fn is_at_rest(&self) -> bool {
+        self.machine.attempt().is_none() && self.pulsing.is_none()
     }
 
     /// Whatever is under way ends without an open door, and its intent is not left open.

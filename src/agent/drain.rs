@@ -32,12 +32,27 @@ enum Next {
     Sleep(Duration),
 }
 
+/// What ends the drain's sleep.
+pub trait Alarm {
+    /// Sleeps until it is woken, at most this long.
+    ///
+    /// # Errors
+    /// The time is over, or nobody will wake it any more.
+    fn sleep(&self, nap: Duration) -> Result<(), RecvTimeoutError>;
+}
+
+impl Alarm for Receiver<()> {
+    fn sleep(&self, nap: Duration) -> Result<(), RecvTimeoutError> {
+        self.recv_timeout(nap)
+    }
+}
+
 /// Runs until the process ends. Woken by new jobs, operators and the network; otherwise by the next due time.
-pub fn run(shared: &Shared, woken: &Receiver<()>) {
+pub fn run(shared: &Shared, woken: &dyn Alarm) {
     let mark = shared.watchdog.register("drain", submission_limit(&shared.config));
     let (mut nap, mut sore) = (Duration::ZERO, SORE.0);
     loop {
-        match woken.recv_timeout(nap) {
+        match woken.sleep(nap) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
             Err(RecvTimeoutError::Disconnected) => return,
         }

@@ -65,7 +65,7 @@ pub fn run(shared: &Shared) {
 }
 
 /// One round; gives the number of commits up to which the log was emptied.
-fn round(shared: &Shared, settled_at: u64) -> u64 {
+pub fn round(shared: &Shared, settled_at: u64) -> u64 {
     records::sweep(shared);
     if records::release_clock_held(shared) {
         shared.wake();

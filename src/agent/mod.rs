@@ -16,27 +16,27 @@
 pub mod alone;
 pub mod bulk;
 #[cfg(feature = "web")]
-mod callbacks;
-mod camera;
+pub(crate) mod callbacks;
+pub(crate) mod camera;
 pub mod checks;
 mod control;
 mod details;
-mod director;
-mod drain;
+pub(crate) mod director;
+pub(crate) mod drain;
 mod error;
-mod housekeeping;
+pub(crate) mod housekeeping;
 mod job;
 pub mod lists;
-mod lock;
-mod message;
+pub(crate) mod lock;
+pub(crate) mod message;
 mod network;
-mod operations;
+pub(crate) mod operations;
 mod owner;
-mod records;
-mod shared;
+pub(crate) mod records;
+pub(crate) mod shared;
 pub mod solo;
 mod story;
-mod submitter;
+pub(crate) mod submitter;
 mod watchdog;
 
 pub use error::AgentError;
@@ -72,7 +72,7 @@ const FAREWELL: Duration = Duration::from_secs(5);
 const ENROLMENT_WAIT: Duration = Duration::from_secs(30);
 
 /// The attempt machine's rules of a configuration.
-fn rules(config: &Config) -> Rules {
+pub(crate) fn rules(config: &Config) -> Rules {
     Rules {
         who: match config.door.who {
             Who::Listed => WhoMayOpen::Listed,
@@ -176,7 +176,7 @@ pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) ->
         let all = Arc::clone(&shared);
         thread("watchdog", move || all.watchdog.run(all.clock.as_ref(), limit / 2))?;
     }
-    let hands = Hands { link: link.clone(), camera: camera_orders, submitter: submit_orders };
+    let hands = Hands { link: Box::new(link.clone()), camera: camera_orders, submitter: submit_orders };
     let mut director = Director::new(Arc::clone(&shared), Machine::new(rules(config)), hands, lock);
     notify(&[NotifyState::Ready, NotifyState::Status("at the door")]);
     log::info!(door = config.door.name.as_str(); "ready");
@@ -254,7 +254,7 @@ fn notify(states: &[NotifyState<'_>]) {
 }
 
 /// The first rows of this run: what was found, what applies, what was interrupted.
-fn start_records(shared: &Shared, opening: &Opening) -> Result<(), AgentError> {
+pub(crate) fn start_records(shared: &Shared, opening: &Opening) -> Result<(), AgentError> {
     if let Opening::Quarantined { moved, sha256 } = opening {
         let moved_to = moved.first().map(|path| path.display().to_string()).unwrap_or_default();
         log::error!(moved_to = moved_to.as_str(), sha256 = sha256.as_str(); "the database was damaged and set aside; the list of people is empty");

@@ -30,6 +30,13 @@ pub struct Keys {
     pub audit: AuditKey,
 }
 
+impl Keys {
+    /// All that are derived from the device key.
+    pub fn of(device: &DeviceKey) -> Self {
+        Self { people: device.people(), queue: device.queue(), audit: device.audit() }
+    }
+}
+
 /// What is found at start that an operator must see.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct DatabaseAlarm {
@@ -58,6 +65,44 @@ pub fn submission_limit(config: &Config) -> Duration {
     Duration::from_millis(4 * once) + Duration::from_secs(60)
 }
 
+/// The machine that the process runs on.
+pub trait Host: Send + Sync {
+    /// What the file system of the database has left.
+    fn free_space(&self) -> queue::FreeSpace;
+
+    /// Ends the process: the database is damaged, and its next start sets it aside.
+    fn abandon(&self);
+}
+
+struct Machine(PathBuf);
+
+impl Host for Machine {
+    fn free_space(&self) -> queue::FreeSpace {
+        free_space(&self.0)
+    }
+
+    fn abandon(&self) {
+        log::logger().flush();
+        std::process::exit(1);
+    }
+}
+
+/// What [`Shared`] is made of; all of it comes from outside.
+pub struct Parts {
+    /// The database.
+    pub store: Store,
+    /// Its keys.
+    pub keys: Keys,
+    /// The service.
+    pub client: smileid::Client,
+    /// Time.
+    pub clock: Arc<dyn Clock>,
+    /// Randomness.
+    pub random: Arc<dyn Random>,
+    /// The machine.
+    pub host: Box<dyn Host>,
+}
+
 /// Shared by all threads of the daemon, and by commands that work alone.
 pub struct Shared {
     /// `latchd.toml`.
@@ -74,6 +119,8 @@ pub struct Shared {
     pub clock: Arc<dyn Clock>,
     /// Randomness.
     pub random: Arc<dyn Random>,
+    /// The machine.
+    pub host: Box<dyn Host>,
     /// Who is stuck.
     pub watchdog: Watchdog,
     /// An attempt is under way: the drain waits (queue promise 3).
@@ -192,8 +239,21 @@ impl Shared {
         let client = smileid::Client::new(settings, Arc::clone(&clock), Arc::clone(&random))?;
         let device_key = device_key(config, random.as_ref())?;
         let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
-        let keys = Keys { people: device_key.people(), queue: device_key.queue(), audit: device_key.audit() };
+        let keys = Keys::of(&device_key);
         store::check_key(&store, &keys.audit, true)?;
+        let host = Box::new(Machine(config.device.state_dir.clone()));
+        let (shared, woken) =
+            Self::of(config, guard, Parts { store, keys, client, clock, random, host });
+        Ok(Opened { shared, opening, woken })
+    }
+
+    /// Puts the parts together; gives also the drain's end of [`Shared::wake_drain`].
+    pub fn of(
+        config: &Config,
+        guard: &GuardConfig,
+        parts: Parts,
+    ) -> (Arc<Self>, crossbeam_channel::Receiver<()>) {
+        let Parts { store, keys, client, clock, random, host } = parts;
         let (wake_drain, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Self {
             config: config.clone(),
@@ -203,6 +263,7 @@ impl Shared {
             client,
             clock,
             random,
+            host,
             watchdog: Watchdog::default(),
             attempt_active: AtomicBool::new(false),
             wake_drain,
@@ -210,7 +271,7 @@ impl Shared {
             unsettled: Mutex::new(Vec::new()),
             alarm: Mutex::new(None),
         });
-        Ok(Opened { shared, opening, woken })
+        (shared, woken)
     }
 
     /// A connection of its own to the database, for reading.

@@ -10,8 +10,9 @@ use super::shared::{Shared, Unsettled, submission_limit};
 use crate::access::{AttemptId, JobId};
 use crate::clock::BootTime;
 use crate::smileid::{Accepted, Handle, Status};
-use crossbeam_channel::{Receiver, RecvTimeoutError, Sender};
+use crossbeam_channel::{Receiver, RecvError, RecvTimeoutError, Sender};
 use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 /// What the submitter is asked to do.
 pub enum SubmitOrder {
@@ -28,10 +29,35 @@ pub enum SubmitOrder {
     },
 }
 
+/// Where orders come from, and how the time between two looks passes.
+pub trait Orders {
+    /// Waits for an order.
+    ///
+    /// # Errors
+    /// There will be none any more.
+    fn next(&self) -> Result<SubmitOrder, RecvError>;
+
+    /// Waits for an order, at most this long.
+    ///
+    /// # Errors
+    /// The time is over, or there will be none any more.
+    fn within(&self, span: Duration) -> Result<SubmitOrder, RecvTimeoutError>;
+}
+
+impl Orders for Receiver<SubmitOrder> {
+    fn next(&self) -> Result<SubmitOrder, RecvError> {
+        self.recv()
+    }
+
+    fn within(&self, span: Duration) -> Result<SubmitOrder, RecvTimeoutError> {
+        self.recv_timeout(span)
+    }
+}
+
 /// Runs until the orders end.
-pub fn run(shared: &Shared, orders: &Receiver<SubmitOrder>, director: &Sender<Message>) {
+pub fn run(shared: &Shared, orders: &dyn Orders, director: &Sender<Message>) {
     let mark = shared.watchdog.register("submitter", submission_limit(&shared.config));
-    let mut next = orders.recv().ok();
+    let mut next = orders.next().ok();
     while let Some(order) = next {
         mark.busy(shared.clock.boot());
         next = match order {
@@ -47,7 +73,7 @@ pub fn run(shared: &Shared, orders: &Receiver<SubmitOrder>, director: &Sender<Me
         };
         mark.resting();
         if next.is_none() {
-            next = orders.recv().ok();
+            next = orders.next().ok();
         }
     }
 }
@@ -55,7 +81,7 @@ pub fn run(shared: &Shared, orders: &Receiver<SubmitOrder>, director: &Sender<Me
 /// Gives the order that interrupted the watching, if one did.
 fn submit(
     shared: &Shared,
-    orders: &Receiver<SubmitOrder>,
+    orders: &dyn Orders,
     director: &Sender<Message>,
     attempt: AttemptId,
     job: JobId,
@@ -101,7 +127,7 @@ fn submit(
 /// Asks for the verdict until it is there, the time is over or another order comes.
 fn watch(
     shared: &Shared,
-    orders: &Receiver<SubmitOrder>,
+    orders: &dyn Orders,
     handle: &Handle,
     (taken, until): (BootTime, BootTime),
     tell: &dyn Fn(Submitted),
@@ -113,7 +139,7 @@ fn watch(
         if over || left.is_zero() {
             return None;
         }
-        match orders.recv_timeout(shared.pause(taken).min(left)) {
+        match orders.within(shared.pause(taken).min(left)) {
             Ok(order) => return Some(order),
             Err(RecvTimeoutError::Disconnected) => return None,
             Err(RecvTimeoutError::Timeout) => {}

@@ -36,6 +36,12 @@ impl CameraCapture {
         &self.0
     }
 
+    /// As if a camera had taken them.
+    #[cfg(test)]
+    pub(crate) fn simulated(set: CaptureSet) -> Self {
+        Self(set)
+    }
+
     /// The pictures, for the queue. They cannot arm the guard any more.
     pub fn into_set(self) -> CaptureSet {
         self.0

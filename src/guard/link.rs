@@ -119,6 +119,21 @@ pub struct Link {
     shared: Arc<Shared>,
 }
 
+/// Who takes requests for the guard: [`Link`] does. A simulation takes them in its own way.
+pub trait Requests: Send {
+    /// As [`Link::send`].
+    ///
+    /// # Errors
+    /// Nothing was sent.
+    fn send(&self, request: Request) -> Result<BootTime, GuardError>;
+}
+
+impl Requests for Link {
+    fn send(&self, request: Request) -> Result<BootTime, GuardError> {
+        Self::send(self, request)
+    }
+}
+
 struct Shared {
     clock: Arc<dyn Clock>,
     gate: Mutex<Gate>,

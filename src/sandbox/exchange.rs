@@ -118,7 +118,7 @@ fn too_large(endpoint: Endpoint) -> Answer {
 }
 
 /// A request whose body was read.
-enum Call {
+pub(super) enum Call {
     Token(Bytes),
     V3Entry(Check, Result<Box<v3::Form>, Answer>),
     V2Entry(Check, Result<Box<v3::Form>, Answer>),
@@ -132,7 +132,7 @@ enum Call {
 }
 
 impl Call {
-    async fn read(endpoint: Endpoint, parts: &Parts, body: Bytes) -> Self {
+    pub(super) async fn read(endpoint: Endpoint, parts: &Parts, body: Bytes) -> Self {
         let Some(check) = endpoint.entry() else { return Self::read_plain(endpoint, body) };
         let form = v3::read_form(check, &parts.headers, body).await.map(Box::new);
         match endpoint {
@@ -172,7 +172,7 @@ impl Call {
     }
 
     /// The service's answer. The token is looked at before anything else.
-    async fn answer(self, service: &Service, parts: &Parts, rest: &str) -> Answer {
+    pub(super) async fn answer(self, service: &Service, parts: &Parts, rest: &str) -> Answer {
         match self {
             Self::Token(body) => v3::issue(service, &parts.headers, body).await,
             Self::V3Entry(check, form) => match (v3::check_token(service, &parts.headers), form) {
@@ -284,7 +284,7 @@ fn finish(service: &Service, answer: Answer, form: Form) -> Response<Stream> {
 }
 
 /// Unix milliseconds as HTTP writes dates.
-fn http_date(millis: i64) -> String {
+pub(super) fn http_date(millis: i64) -> String {
     jiff::Timestamp::from_millisecond(millis)
         .and_then(|at| jiff::fmt::rfc2822::DateTimePrinter::new().timestamp_to_rfc9110_string(&at))
         .unwrap_or_default()

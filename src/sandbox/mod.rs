@@ -8,6 +8,8 @@
 //! idle time, jobs. `docs/sandbox.md` is the page for its users.
 
 mod answer;
+#[cfg(test)]
+pub(crate) mod direct;
 mod endpoint;
 mod error;
 mod exchange;

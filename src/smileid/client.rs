@@ -43,6 +43,16 @@ impl Client {
         random: Arc<dyn Random>,
     ) -> Result<Self, SmileError> {
         let transport = Transport::new(&settings.trust, settings.timeouts, None, clock.clone())?;
+        Self::with(settings, transport, clock, random)
+    }
+
+    /// Over a transport of one's own.
+    pub(crate) fn with(
+        settings: Settings,
+        transport: Transport,
+        clock: Arc<dyn Clock>,
+        random: Arc<dyn Random>,
+    ) -> Result<Self, SmileError> {
         let broker = settings.broker.as_ref();
         let broker = broker.map(|broker| BrokerLink::new(broker, &settings, clock.clone())).transpose()?;
         let value = |text: &str| HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("rest_api"));

@@ -40,7 +40,7 @@ pub mod settings;
 mod signature;
 pub mod submission;
 mod token;
-mod transport;
+pub(crate) mod transport;
 mod v1;
 mod v2;
 mod v3;

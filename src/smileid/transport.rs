@@ -37,9 +37,30 @@ const ASK_BEFORE: u64 = 1_000_000;
 /// One full TLS record. Two at a time go out: measured a quarter less CPU per job than one, and no more than four.
 const BUFFER: usize = 16 * 1024;
 
-/// The connection pool, and what was learnt about the server's clock.
+/// What brings a request to the service and its answer back: [`OverTls`] does. A simulation carries them in its own way.
+pub(crate) trait Carrier: Send + Sync {
+    /// Brings it there, once. `body` is `None` for a request that has none; an answer's body of more than `limit` bytes is
+    /// not read.
+    fn carry(
+        &self,
+        request: Request<()>,
+        body: Option<&mut Body<'_, '_>>,
+        limit: u64,
+    ) -> Result<Response<Result<Vec<u8>, Unread>>, Lost>;
+}
+
+/// Why an answer has no body.
+pub(crate) enum Unread {
+    TooLarge,
+    Broken(Lost),
+}
+
+/// HTTP/1.1 over TLS, with a pool of connections.
+struct OverTls(Agent);
+
+/// The way to the service, and what was learnt about the server's clock.
 pub(crate) struct Transport {
-    agent: Agent,
+    carrier: Box<dyn Carrier>,
     clock: Arc<dyn Clock>,
     used: AtomicU64,
     server_time: Mutex<Option<(BootTime, WallTime)>>,
@@ -109,7 +130,12 @@ impl Transport {
         let connector = TlsConnector { tls: Arc::new(tls(trust, own)?), clock: clock.clone() };
         let resolver = CachingResolver::new(clock.clone());
         let agent = Agent::with_parts(config, connector, resolver);
-        Ok(Self { agent, clock, used: AtomicU64::new(0), server_time: Mutex::new(None) })
+        Ok(Self::over(Box::new(OverTls(agent)), clock))
+    }
+
+    /// Over a carrier of one's own.
+    pub(crate) fn over(carrier: Box<dyn Carrier>, clock: Arc<dyn Clock>) -> Self {
+        Self { carrier, clock, used: AtomicU64::new(0), server_time: Mutex::new(None) }
     }
 
     /// Sends `call` with `body` and reads the answer. Never repeats anything.
@@ -134,19 +160,15 @@ impl Transport {
                 request = request.header(header::EXPECT, "100-continue");
             }
         }
-        let broken = |_| Lost::Nonsense("the request cannot be formed");
-        let response = if bodiless {
-            self.agent.run(request.body(()).map_err(broken)?)
-        } else {
-            self.agent.run(request.body(SendBody::from_reader(body)).map_err(broken)?)
-        };
+        let request = request.body(()).map_err(|_| Lost::Nonsense("the request cannot be formed"))?;
         // The lists of all countries are the only long answers.
         let limit = if call.endpoint == Endpoint::List { LIST_MAX } else { ANSWER_MAX };
-        self.answer(response.map_err(|error| lost(&error))?, limit)
+        let response = self.carrier.carry(request, (!bodiless).then_some(body), limit)?;
+        self.answer(response, limit)
     }
 
-    fn answer(&self, response: Response<ureq::Body>, limit: u64) -> Result<Answer, Lost> {
-        let (head, mut body) = response.into_parts();
+    fn answer(&self, response: Response<Result<Vec<u8>, Unread>>, limit: u64) -> Result<Answer, Lost> {
+        let (head, body) = response.into_parts();
         let date = text_of(&head.headers, header::DATE).and_then(http_date);
         if let Some(date) = date {
             self.learn(date);
@@ -160,17 +182,12 @@ impl Transport {
         } else {
             "the answer is larger than 256 KiB"
         };
-        let announced = body.content_length().unwrap_or(0);
-        let json = if announced > limit {
-            Err(too_large)
-        } else {
-            match body.with_config().limit(limit).read_to_vec() {
-                Ok(bytes) => json_object(&head.headers, &bytes, success),
-                Err(ureq::Error::BodyExceedsLimit(_)) => Err(too_large),
-                // An error status has said enough; a success without its body has not.
-                Err(error) if success => return Err(lost(&error)),
-                Err(_) => Err("the answer broke off"),
-            }
+        let json = match body {
+            Ok(bytes) => json_object(&head.headers, &bytes, success),
+            Err(Unread::TooLarge) => Err(too_large),
+            // An error status has said enough; a success without its body has not.
+            Err(Unread::Broken(lost)) if success => return Err(lost),
+            Err(Unread::Broken(_)) => Err("the answer broke off"),
         };
         Ok(Answer { http: head.status.as_u16(), json, retry_after, date })
     }
@@ -213,6 +230,30 @@ impl Transport {
             (Wall::Known(own), Some(server)) if apart(own, server) > CLOCKS_APART => Wall::Known(server),
             (own, _) => own,
         }
+    }
+}
+
+impl Carrier for OverTls {
+    fn carry(
+        &self,
+        request: Request<()>,
+        body: Option<&mut Body<'_, '_>>,
+        limit: u64,
+    ) -> Result<Response<Result<Vec<u8>, Unread>>, Lost> {
+        let response = match body {
+            None => self.0.run(request),
+            Some(body) => self.0.run(request.map(|()| SendBody::from_reader(body))),
+        };
+        let (head, mut body) = response.map_err(|error| lost(&error))?.into_parts();
+        let read = if body.content_length().unwrap_or(0) > limit {
+            Err(Unread::TooLarge)
+        } else {
+            body.with_config().limit(limit).read_to_vec().map_err(|error| match error {
+                ureq::Error::BodyExceedsLimit(_) => Unread::TooLarge,
+                error => Unread::Broken(lost(&error)),
+            })
+        };
+        Ok(Response::from_parts(head, read))
     }
 }
 

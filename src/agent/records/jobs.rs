@@ -267,7 +267,7 @@ pub fn put_back(shared: &Shared, job: JobId, list: Vec<Note>) {
             course(tx, shared, job, &Answer::RefusedForCertain { retry_after: None, answered: false })?;
         Ok(queue::apply(tx, job, &course)?)
     });
-    tell_if_failed("put_back", result);
+    tell_if_failed(shared, "put_back", result);
 }
 
 fn hours(span: std::time::Duration) -> String {
@@ -298,7 +298,7 @@ pub fn release_clock_held(shared: &Shared) -> bool {
         event(tx, shared, None, None, None, "clock_known", [("jobs", count.to_string())])
     });
     let released = result.is_ok();
-    tell_if_failed("release_clock_held", result);
+    tell_if_failed(shared, "release_clock_held", result);
     released
 }
 
@@ -318,7 +318,7 @@ pub fn sweep(shared: &Shared) {
         }
         Ok(())
     });
-    tell_if_failed("sweep", result);
+    tell_if_failed(shared, "sweep", result);
 }
 
 #[cfg(test)]

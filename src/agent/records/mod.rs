@@ -63,14 +63,13 @@ fn notes(
     Ok(())
 }
 
-fn tell_if_failed(what: &'static str, result: Result<(), AgentError>) {
+fn tell_if_failed(shared: &Shared, what: &'static str, result: Result<(), AgentError>) {
     let Err(error) = result else { return };
     log::error!(what = what; "could not be written: {error}");
     if let AgentError::Store(StoreError::Corrupt { .. }) = error {
         // The next start checks the whole file and sets it aside; going on would lose what is written from here on.
         log::error!("the database is damaged: the daemon ends, so that its next start sets the file aside");
-        log::logger().flush();
-        std::process::exit(1);
+        shared.host.abandon();
     }
 }
 
@@ -91,13 +90,13 @@ pub fn append(
         }
         _ => event(tx, shared, attempt, job, None, kind, fields),
     });
-    tell_if_failed(kind, result);
+    tell_if_failed(shared, kind, result);
 }
 
 /// Appends the notes of an attempt.
 pub fn append_notes(shared: &Shared, subject: Option<Pseudonym>, job: Option<JobId>, list: Vec<Note>) {
     if !list.is_empty() {
-        tell_if_failed("notes", shared.store.write(|tx| notes(tx, shared, subject, job, list)));
+        tell_if_failed(shared, "notes", shared.store.write(|tx| notes(tx, shared, subject, job, list)));
     }
 }
 
@@ -118,7 +117,7 @@ pub fn standing(shared: &Shared, claim: &Claim) -> Result<Standing, AgentError> 
 
 /// Whether the queue takes another job (queue promise 5).
 pub fn queue_has_room(shared: &Shared) -> bool {
-    let free = super::free_space(&shared.config.device.state_dir);
+    let free = shared.host.free_space();
     match shared.store.read(|tx| queue::room(tx, &shared.config.queue, free)) {
         Ok(Ok(())) => true,
         Ok(Err(full)) => {

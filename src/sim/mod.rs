@@ -1,0 +1,21 @@
+//! The deterministic simulation: the real attempt machine, guard machine, director, submitter, drain, queue, policy, store and
+//! protocol client, on a simulated clock, disk, network, service, line, people and operators. One seed is one history, the
+//! same each time; separate, simple oracles judge it. docs/simulation.md says what is checked and what it cannot see.
+
+mod chance;
+mod disk;
+mod explore;
+mod faults;
+mod fiber;
+mod lock;
+mod network;
+mod oracle;
+mod people;
+pub mod planted;
+mod process;
+mod run;
+mod vfs;
+mod world;
+
+#[cfg(test)]
+mod tests;
