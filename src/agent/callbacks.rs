@@ -36,6 +36,8 @@ pub fn follow(shared: &Shared, notice: &Notice) -> Result<bool, AgentError> {
     })?;
     let Some(row) = found else { return Ok(false) };
     match (&row.state, row.api, notice.remote_job.as_deref()) {
+        // v2 has no call that would tell: asking would end in nothing.
+        (_, Api::V2, _) => Ok(false),
         (State::Accepted { .. }, ..) | (State::UnknownOutcome, Api::V1, _) => ask_now(shared, row.id, None),
         // A person has looked at it, or something came to light: asked again.
         (State::Held(HeldReason::Attention), ..) if row.remote.is_some() => {

@@ -41,10 +41,9 @@ enum Fate {
     Slow,
 }
 
-/// A submission that the service took, and when it will have decided.
+/// A submission that the service took.
 #[derive(Debug, Clone)]
 pub struct Taken {
-    pub at: u64,
     pub seen: JobSeen,
 }
 
@@ -104,12 +103,12 @@ impl Network {
     }
 
     /// The service answers, and what it took is noted.
-    fn ask(&mut self, now: u64, request: Request<Vec<u8>>) -> Said {
+    fn ask(&mut self, request: Request<Vec<u8>>) -> Said {
         let status = request.uri().path().contains("status");
         let said = self.service.answer(request);
         let jobs = self.service.jobs();
         for (seen, _) in jobs.iter().skip(self.known) {
-            self.taken.push(Taken { at: now, seen: seen.clone() });
+            self.taken.push(Taken { seen: seen.clone() });
         }
         self.known = jobs.len();
         if status && said.status == 200 {
@@ -188,7 +187,7 @@ impl Carrier for Wire {
         let said = match fate {
             Fate::Gateway(status) => gateway(status),
             Fate::TryLater => Said { headers: vec![("retry-after", "3".into())], ..gateway(429) },
-            _ => self.network().ask(self.time.now(), request.map(|()| sent)),
+            _ => self.network().ask(request.map(|()| sent)),
         };
         if fate == Fate::AnswerLost {
             return if token { Err(Lost::Broken("timed out".into())) } else { self.lost() };

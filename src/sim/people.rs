@@ -12,7 +12,7 @@ use crate::config::model::{Api, UnknownOutcome};
 use crate::config::{Config, GuardConfig};
 use crate::people::{self, Consent, Contact, NewPerson, OnExisting, PeopleError};
 use crate::picture::Jpeg;
-use crate::sandbox::Rule;
+use crate::sandbox::{Rule, Scenario};
 
 pub const PARTNER: &str = "1234";
 
@@ -42,6 +42,11 @@ pub const PEOPLE: [Somebody; 7] = [
     somebody("fay", (true, true, false), &["clear"]),
     somebody("gus", (false, false, false), &["clear"]),
 ];
+
+/// The service knows everybody's face.
+pub fn scenario() -> Scenario {
+    Scenario { enrolled: PEOPLE.iter().map(|one| one.user.to_owned()).collect(), ..Scenario::default() }
+}
 
 /// How the service will judge the next job of this person.
 pub fn rule(chance: &mut Chance, who: usize) -> Rule {
@@ -95,7 +100,7 @@ pub fn list(shared: &Shared) -> Result<(), PeopleError> {
             let Wall::Known(now) = tx.now().wall else { continue };
             let consent = one.consent.then(|| Consent {
                 granted_at: now,
-                language: "en".into(),
+                language: "EN".into(),
                 policy_url: "https://example.test/privacy".into(),
             });
             let contact = Contact {
@@ -111,17 +116,27 @@ pub fn list(shared: &Shared) -> Result<(), PeopleError> {
     })
 }
 
-/// A capture: pictures that the service takes for pictures.
-pub fn capture(now: BootTime) -> CameraCapture {
+fn picture() -> &'static [u8] {
     static PICTURE: OnceLock<Vec<u8>> = OnceLock::new();
-    let picture = PICTURE.get_or_init(|| {
+    PICTURE.get_or_init(|| {
         let mut bytes = Vec::new();
-        image::codecs::jpeg::JpegEncoder::new(&mut bytes).encode(&[90; 192], 8, 8, image::ColorType::Rgb8.into()).unwrap();
+        let mut encoder = image::codecs::jpeg::JpegEncoder::new(&mut bytes);
+        encoder.encode(&[90; 192], 8, 8, image::ColorType::Rgb8.into()).unwrap();
         bytes
-    });
+    })
+}
+
+/// Length of the first claim's selfie.
+pub fn selfie_bytes() -> usize {
+    picture().len()
+}
+
+/// A capture: pictures that the service takes for pictures, the selfie so many bytes longer.
+pub fn capture(now: BootTime, number: usize) -> CameraCapture {
+    let picture = picture().to_vec();
     CameraCapture::simulated(CaptureSet {
-        selfie: Jpeg(picture.clone()),
-        liveness: vec![Jpeg(picture.clone()); 8],
+        selfie: Jpeg([picture.as_slice(), &vec![0; number]].concat()),
+        liveness: vec![Jpeg(picture); 8],
         first: now,
         taken: now,
         origin: Origin::Camera,

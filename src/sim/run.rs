@@ -44,20 +44,12 @@ pub fn history(seed: u64) -> History {
     let end = world.now() + busy;
     world.run_until(end);
     world.calm();
-    let (begin, steps) = (world.now(), world.steps);
-    while !world.oracle.is_violated() && !is_drained(&world) {
-        let next = world.now() + 30 * SECOND;
-        if next > begin + CALM || world.steps > steps + CALM_STEPS {
-            break;
-        }
-        world.run_until(next);
-    }
+    drain(&mut world);
     // A last start finds what an interruption left.
-    if !world.oracle.is_violated() {
-        world.kill_agent(Stop::Kill);
-        let end = world.now() + 10 * SECOND;
-        world.run_until(end);
-    }
+    world.kill_agent(Stop::Kill);
+    let end = world.now() + 10 * SECOND;
+    world.run_until(end);
+    drain(&mut world);
     judge(&mut world);
     let (claims, jobs) = world.oracle.counts();
     let (syncs, seconds) = (world.mounted.disk().syncs, world.now() / SECOND);
@@ -77,8 +69,23 @@ pub fn history(seed: u64) -> History {
     }
 }
 
+/// Lets time pass until nothing moves any more.
+fn drain(world: &mut World) {
+    let (begin, steps) = (world.now(), world.steps);
+    while !world.oracle.is_violated() && !is_drained(world) {
+        let next = world.now() + 30 * SECOND;
+        if next > begin + CALM || world.steps > steps + CALM_STEPS {
+            break;
+        }
+        world.run_until(next);
+    }
+}
+
 /// Nothing waits that time alone would move.
 fn is_drained(world: &World) -> bool {
+    if world.awaits_callbacks() {
+        return false;
+    }
     let Some(agent) = &world.agent else { return false };
     let moving: Result<Option<i64>, crate::store::StoreError> = agent.shared.store.read(|tx| {
         tx.one("SELECT count(*) FROM jobs WHERE state IN ('new', 'sending', 'accepted')", [], |row| row.get(0))
@@ -101,10 +108,10 @@ fn judge(world: &mut World) {
         let text = format!("the audit's chain is broken: {verified:?}");
         world.oracle.violated(&text);
     }
-    let taken = world.network().taken.clone();
+    let jobs = world.network().service.jobs();
     let config = world.config.clone();
     let copy = Mounted::new(world.mounted.disk().as_seen());
-    world.oracle.judge_end(&copy, &taken, &config);
+    world.oracle.judge_end(&copy, &jobs, &config);
 }
 
 /// Plays seeds from `first` on, on all processors, until one is violated when `until_found`; calls `each` with every one.

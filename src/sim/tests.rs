@@ -23,6 +23,8 @@ fn no_history_breaks_a_rule() {
         let mut sums = sums.lock().unwrap();
         let parts = [1, one.claims as u64, one.jobs as u64, one.edges, one.boots, one.syncs, one.steps];
         sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+        // LATCHD_SIM_TRACE=1 with one seed shows what happens in it.
+        one.lines.iter().filter(|_| count == 1).for_each(|line| println!("{line}"));
         if sums[0].is_multiple_of(500) {
             println!("{} histories", sums[0]);
         }

@@ -24,7 +24,6 @@ use crate::config::{Config, GuardConfig};
 use crate::control::Reply;
 use crate::guard::machine::Input;
 use crate::guard::{DownCause, LinkReport, Relock, Report, Request, codec};
-use crate::sandbox::Scenario;
 use crate::sandbox::direct::Direct;
 
 pub const API_KEY: &str = "simulated-key";
@@ -124,7 +123,7 @@ impl World {
         let service_clock = Arc::new(ServiceClock(time.clone()));
         let dice = Dice::new(chance.branch());
         let account = (people::PARTNER, API_KEY);
-        let service = Direct::new(BASE_URL, account, Scenario::default(), service_clock, Dice::new(chance.branch()));
+        let service = Direct::new(BASE_URL, account, people::scenario(), service_clock, Dice::new(chance.branch()));
         let network = Arc::new(Mutex::new(Network::new(service, chance.branch())));
         let guard_config = people::guard_config(&mut chance);
         let config = people::config(&mut chance, BASE_URL);
@@ -308,8 +307,7 @@ impl World {
         let received = agent.now();
         let order = ClaimOrder { claim, allow_new_enroll, no_wait, received, replies: told };
         self.replies.insert(attempt, replies);
-        let now = self.now();
-        self.oracle.claimed(now, self.boots, attempt, who, product);
+        self.oracle.claimed(attempt, who, product);
         self.trace(|| format!("{} claims {} as {attempt}", PEOPLE[who].user, product.name()));
         self.turn(Message::Claim(Box::new(order)));
         if self.chance.per_mille(30) {
@@ -318,19 +316,14 @@ impl World {
     }
 
     fn captured(&mut self, attempt: AttemptId, cancelled: &AtomicBool) {
-        let blind = self.blind_until > self.now();
+        let now = self.now();
         let Some(agent) = &self.agent else { return };
-        let result = if cancelled.load(Ordering::Acquire) {
-            Err(crate::capture::CaptureError::Cancelled)
-        } else if blind {
+        let result = if cancelled.load(Ordering::Acquire) || self.blind_until > now {
             Err(people::camera_lost())
         } else {
-            Ok(people::capture(agent.now()))
+            let number = self.oracle.captured(now, attempt);
+            Ok(people::capture(agent.now(), number))
         };
-        let now = self.now();
-        if result.is_ok() {
-            self.oracle.captured(now, attempt);
-        }
         self.trace(|| format!("pictures of {attempt}: {}", result.is_ok()));
         self.turn(Message::Captured(attempt, Box::new(result)));
     }
@@ -515,7 +508,7 @@ impl World {
             self.trace(|| format!("edge: {}", if seen.unlocked { "unlocked" } else { "locked" }));
             let network = self.network.clone();
             let network = network.lock().unwrap_or_else(PoisonError::into_inner);
-            self.oracle.edge(seen, &network.taken, &network.service.jobs(), self.guard_life);
+            self.oracle.edge(seen, &network.service.jobs(), self.guard_life);
         }
     }
 
@@ -571,6 +564,12 @@ impl World {
     fn guard_tick(&mut self) {
         self.guard_tick_at = u64::MAX;
         if self.guard.as_ref().is_some_and(|guard| guard.machine.deadline().is_some()) {
+            // The link is a thread of its own: it beats while another one waits for the disk.
+            let peer = self.guard.as_ref().and_then(|guard| guard.peer);
+            let beats = self.agent.as_ref().is_some_and(|agent| peer.is_some() && agent.connection == peer);
+            if beats && self.agent_stopped_until <= self.now() {
+                self.feed_guard(Input::Request(0, Request::Heartbeat));
+            }
             self.feed_guard(Input::Tick);
         }
     }
@@ -670,12 +669,10 @@ impl World {
             Ok((process, opening)) => {
                 self.trace(|| format!("the agent starts: {opening:?}"));
                 let fresh = opening == crate::store::Opening::Fresh;
-                let listed = !fresh || people::list(&process.shared).is_ok();
-                self.agent = Some(process);
-                if !listed {
-                    self.kill_agent(Stop::Kill);
-                    return;
+                if fresh && let Err(error) = people::list(&process.shared) {
+                    self.oracle.violated(&format!("the list of people is not taken: {error}"));
                 }
+                self.agent = Some(process);
                 self.after(30 * MILLI, Happening::Connect);
                 self.after(60 * SECOND, Happening::Housekeeping);
                 self.schedule(Which::Submitter);
@@ -776,6 +773,11 @@ impl World {
         self.oracle.configured(&self.config);
         self.trace(|| "the configuration changes".into());
         self.kill_agent(Stop::Kill);
+    }
+
+    /// Whether something is still on its way that moves jobs.
+    pub fn awaits_callbacks(&self) -> bool {
+        self.queue.values().any(|(_, what)| matches!(what, Happening::Callback(_)))
     }
 
     /// Nothing goes wrong any more.

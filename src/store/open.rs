@@ -445,5 +445,17 @@ fn verify(connection: &Connection, check: Check) -> Result<(), StoreError> {
 
 fn pass(connection: &Connection, sql: &str) -> Result<(), StoreError> {
     let said: String = connection.query_row(sql, [], |row| row.get(0))?;
-    if said == "ok" { Ok(()) } else { Err(StoreError::Corrupt { detail: said.replace('\n', " ") }) }
+    if said == "ok" { Ok(()) } else { Err(blamed_on(said.replace('\n', " "))) }
+}
+
+/// The check also says so when it could not read a page: a disk that fails for a moment damages nothing, and a database
+/// that is set aside for it would lose its people.
+fn blamed_on(said: String) -> StoreError {
+    let code = said.split_once("error code=").map(|(_, rest)| rest.trim_start());
+    let code = code.and_then(|rest| rest.split(|c: char| !c.is_ascii_digit()).next()?.parse::<i32>().ok());
+    let error = code.map(rusqlite::ffi::Error::new);
+    match error.filter(|error| !matches!(error.code, ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+        Some(error) => rusqlite::Error::SqliteFailure(error, Some(said)).into(),
+        None => StoreError::Corrupt { detail: said },
+    }
 }
