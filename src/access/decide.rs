@@ -54,11 +54,12 @@ pub fn decide(expected: Expected<'_>, report: &Report) -> Decision {
         && report.user_id == expected.user.as_str()
         && report.remote_job == expected.remote_job
         && !expected.remote_job.is_empty();
-    if !same {
+    if !same && !planted!(AnyPerson) {
         return Decision::Mismatch;
     }
     match report.verdict {
         Verdict::Approved => Decision::Approve,
+        Verdict::Provisional if planted!(ProvisionalOpens) => Decision::Approve,
         Verdict::Provisional => Decision::Hold,
         Verdict::Rejected { spoof } => Decision::Deny { spoof },
         Verdict::Undecided => Decision::Undecided,

@@ -24,6 +24,9 @@ const SORE: (Duration, Duration) = (Duration::from_secs(5), Duration::from_secs(
 /// How often the service may say that it does not know a job that it took: with the backoff some hours.
 const NOT_FOUND_TRIES: u32 = 12;
 
+/// A service that has not decided for so long will not: somebody has to look.
+const OVERDUE: Duration = Duration::from_secs(24 * 3600);
+
 /// What a step leads to.
 enum Next {
     /// Look again at once.
@@ -139,7 +142,10 @@ fn catch_up(shared: &Shared) -> Result<(), AgentError> {
 
 /// Submits one job; what the service says of it ends in the queue.
 pub(super) fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
-    shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)))?;
+    let begin = || shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)));
+    if !planted!(SentBeforeCommit) {
+        begin()?;
+    }
     let sent = match load(shared, job) {
         Ok(Sendable::Door(outgoing)) => outgoing.submit(shared).map(|accepted| {
             let Accepted { handle, report } = accepted;
@@ -153,6 +159,9 @@ pub(super) fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
         }),
         Err(error) => Err(error.into_failure()),
     };
+    if planted!(SentBeforeCommit) {
+        begin()?;
+    }
     sent.unwrap_or_else(|failure| {
         log::warn!(job:% = job, failure = failure.kind.name(); "submission failed: {failure}");
         records::settle(shared, job, &failure, vec![]);
@@ -197,13 +206,22 @@ pub(super) fn poll(shared: &Shared, job: JobId) -> Result<(), AgentError> {
         },
     };
     match told {
-        Ok(true) => postpone(shared, job),
+        Ok(true) => pending(shared, job),
         Ok(false) => not_found(shared, job),
         Err(failure) => {
             log::debug!(job:% = job, failure = failure.kind.name(); "no status: {failure}");
             postpone(shared, job)
         }
     }
+}
+
+/// The service has the job and says that it works on it.
+fn pending(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    if shared.store.read(|tx| queue::age_in_state(tx, job))? < OVERDUE {
+        return postpone(shared, job);
+    }
+    log::error!(job:% = job; "the service has not decided for a day; the job is held");
+    records::overdue(shared, job)
 }
 
 fn postpone(shared: &Shared, job: JobId) -> Result<(), AgentError> {

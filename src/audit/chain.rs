@@ -88,7 +88,7 @@ pub fn append(tx: &Transaction<'_>, key: &AuditKey, event: &Event<'_>) -> Result
     let now = tx.now();
     let last = last(tx)?;
     let seq = last.map_or(1, |(seq, _)| seq + 1);
-    let previous = last.map_or(Verification::GENESIS, |(_, mac)| mac);
+    let previous = last.filter(|_| !planted!(ChainSkips)).map_or(Verification::GENESIS, |(_, mac)| mac);
     let cut = |text: &String| text.chars().take(FIELD_CHARS_MAX).collect::<String>();
     let mut fields: BTreeMap<&str, String> =
         event.fields.iter().map(|(name, value)| (*name, cut(value))).collect();

@@ -82,7 +82,7 @@ pub fn interrupt_open(
     key: &AuditKey,
     common: &BTreeMap<&'static str, String>,
 ) -> Result<Vec<OpenIntent>, AuditError> {
-    let open = open_intents(tx)?;
+    let open = if planted!(IntentStaysOpen) { vec![] } else { open_intents(tx)? };
     for intent in &open {
         let OpenIntent { seq, door, attempt, job, subject } = intent;
         let mut fields = common.clone();

@@ -102,7 +102,7 @@ enum Phase {
 }
 
 /// The guard's decisions.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     limits: Limits,
     line: LineState,
@@ -116,6 +116,11 @@ pub struct Machine {
 impl Machine {
     /// A machine that holds no line and knows no attempt.
     pub fn new(limits: Limits) -> Self {
+        Self::remembering(limits, PAST_LEN)
+    }
+
+    /// As [`Machine::new`], with a memory for so many attempts.
+    pub(crate) fn remembering(limits: Limits, attempts: usize) -> Self {
         Self {
             limits,
             line: LineState::NotHeld,
@@ -123,7 +128,7 @@ impl Machine {
             last_seen: BootTime::default(),
             arm: None,
             pulse: None,
-            past: Past::new(),
+            past: Past::new(attempts),
         }
     }
 
@@ -159,15 +164,20 @@ impl Machine {
                 self.request(now, sequence, request, &mut out);
             }
             Input::Tick => {
-                if now >= self.last_seen.plus(self.limits.heartbeat_timeout) {
+                let silent = now >= self.last_seen.plus(self.limits.heartbeat_timeout);
+                if silent && !planted!(HeartbeatIgnored) {
                     self.disarm(DisarmCause::HeartbeatLost, &mut out);
                     self.close(LockCause::HeartbeatLost, None, &mut out);
                 }
             }
             Input::HangUp => {
                 self.greeted = false;
-                self.disarm(DisarmCause::Command, &mut Outputs::default());
-                self.close(LockCause::HangUp, None, &mut out);
+                if !planted!(ArmSurvivesHangUp) {
+                    self.disarm(DisarmCause::Command, &mut Outputs::default());
+                }
+                if !planted!(PulseSurvivesHangUp) {
+                    self.close(LockCause::HangUp, None, &mut out);
+                }
             }
             Input::Shutdown => {
                 self.disarm(DisarmCause::Shutdown, &mut out);
@@ -207,11 +217,12 @@ impl Machine {
 
     /// What time alone ends. The heartbeat is not judged here: frames may still wait in the socket.
     fn expire(&mut self, now: BootTime, out: &mut Outputs) {
-        if self.arm.is_some_and(|arm| now >= arm.deadline) {
+        if self.arm.is_some_and(|arm| now >= arm.deadline) && !planted!(ArmWithoutEnd) {
             self.disarm(DisarmCause::Expired, out);
         }
         if let Some(Pulse { phase: Phase::Open { until }, .. }) = self.pulse
             && now >= until
+            && !planted!(PulseWithoutEnd)
         {
             self.close(LockCause::PulseEnd, None, out);
         }
@@ -307,8 +318,10 @@ impl Machine {
         if self.pulse.is_some() {
             return Err(Refusal::Busy);
         }
-        self.arm = None;
-        self.past.end(attempt, Refusal::AlreadyUsed);
+        if !planted!(GrantKeepsArm) {
+            self.arm = None;
+            self.past.end(attempt, Refusal::AlreadyUsed);
+        }
         if length > self.limits.pulse_max {
             return Err(Refusal::PulseTooLong);
         }
@@ -379,15 +392,15 @@ fn attempt_of(request: &Request) -> AttemptId {
 const PAST_LEN: usize = 1024;
 
 /// The attempts that were armed in this guard's life and how their arms ended.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Past {
     ring: Box<[(AttemptId, Refusal)]>,
     next: usize,
 }
 
 impl Past {
-    fn new() -> Self {
-        Self { ring: vec![(NO_ATTEMPT, Refusal::NotArmed); PAST_LEN].into_boxed_slice(), next: 0 }
+    fn new(attempts: usize) -> Self {
+        Self { ring: vec![(NO_ATTEMPT, Refusal::NotArmed); attempts].into_boxed_slice(), next: 0 }
     }
 
     fn add(&mut self, attempt: AttemptId) {
@@ -395,7 +408,7 @@ impl Past {
         if let Some(place) = self.ring.get_mut(self.next) {
             *place = (attempt, Refusal::AlreadyUsed);
         }
-        self.next = (self.next + 1) % PAST_LEN;
+        self.next = (self.next + 1) % self.ring.len().max(1);
     }
 
     fn end(&mut self, attempt: AttemptId, reason: Refusal) {

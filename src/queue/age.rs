@@ -3,6 +3,8 @@
 use std::time::Duration;
 
 use super::QueueError;
+use super::jobs::info;
+use crate::access::JobId;
 use crate::clock::BootId;
 use crate::store::{Stamp, Transaction};
 
@@ -25,6 +27,12 @@ pub fn unmarked(tx: &Transaction<'_>) -> Result<Duration, QueueError> {
     let now = tx.now();
     let noted = tx.one("SELECT on_us FROM boots WHERE boot_id = ?1", [now.boot_id.0], |row| row.get(0))?;
     Ok(now.boot.since(crate::clock::BootTime::default()).saturating_sub(micros(noted.unwrap_or(0))))
+}
+
+/// How long the job has been in its state: time the device was on, unless the wall clock knows of more.
+pub fn age_in_state(tx: &Transaction<'_>, id: JobId) -> Result<Duration, QueueError> {
+    let since = info(tx, id)?.since;
+    Ok(Boots::read(tx)?.age(&since, &tx.now()))
 }
 
 /// Forgets the boots before the one in which the oldest job was made: no age reaches back to them.

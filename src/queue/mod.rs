@@ -15,6 +15,7 @@ pub mod policy;
 mod row;
 pub mod states;
 
+pub use age::age_in_state;
 pub use due::{
     Pause, Pending, apply, back_off, hurry, next_due, next_wake, pause, paused, pending_lookups,
     pending_polls, postpone, probe_later, resume,

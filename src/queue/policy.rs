@@ -122,6 +122,7 @@ pub fn after_failure(answer: &Answer, facts: &Facts, config: &Queue, random: u64
         Answer::PerhapsTaken { answered } if may_resubmit(facts, config) => {
             Course { asked: *answered, ..plain(Move::Resubmit, pause) }
         }
+        Answer::PerhapsTaken { .. } if planted!(UnknownIsRetried) => plain(Move::NotSent, pause),
         Answer::PerhapsTaken { .. } => plain(Move::LoseAnswer, pause),
         // Looked up at once the first time; a job that comes back to this waits.
         Answer::Duplicate if facts.tries == 0 => plain(Move::LoseAnswer, Duration::ZERO),

@@ -255,6 +255,7 @@ impl Move {
     pub fn erases_images(&self, api: Api) -> bool {
         match self {
             Self::Accept { .. } => api != Api::V1,
+            Self::Send => planted!(ErasedWhenSent),
             Self::Hold(reason) => *reason != HeldReason::Clock,
             Self::Decide(_) | Self::Expire | Self::Drop { .. } => true,
             _ => false,

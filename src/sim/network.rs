@@ -1,7 +1,6 @@
 //! The network and the service at its end: the real client's requests go in as values, are delayed, lost, cut and answered
 //! twice as chance has it, and the sandbox's own judgement answers them.
 
-use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -71,14 +70,13 @@ pub struct Network {
     said: Vec<Said>,
     /// How many jobs the service had when last looked at.
     known: usize,
-    /// How often each answer was given.
-    pub fates: BTreeMap<String, u64>,
+    /// Requests and what became of them, for the trace.
+    pub log: Vec<String>,
 }
 
 impl Network {
     pub fn new(service: Direct, chance: Chance) -> Self {
-        let fates = BTreeMap::new();
-        Self { service, chance, down_until: 0, faulty: 0, taken: vec![], said: vec![], known: 0, fates }
+        Self { service, chance, down_until: 0, faulty: 0, taken: vec![], said: vec![], known: 0, log: vec![] }
     }
 
     fn draw(&mut self, path: &str) -> Fate {
@@ -98,7 +96,7 @@ impl Network {
             10 | 11 if status => Fate::Repeated,
             _ => Fate::Slow,
         };
-        *self.fates.entry(format!("{fate:?}")).or_default() += 1;
+        self.log.push(format!("{path}: {fate:?}"));
         fate
     }
 
@@ -111,6 +109,7 @@ impl Network {
             self.taken.push(Taken { seen: seen.clone() });
         }
         self.known = jobs.len();
+        self.log.push(format!("answer {}", said.status));
         if status && said.status == 200 {
             self.said.push(said.clone());
         }

@@ -46,8 +46,6 @@ bugs! {
     ProvisionalOpens = "a provisional verdict counts as an approval";
     /// access/admit.rs
     AnybodyMayOpen = "the door's own list is not asked";
-    /// agent/submitter.rs
-    AcceptedBeforeCommit = "an acceptance is told before its id is durable";
     /// agent/drain.rs
     SentBeforeCommit = "the drain sends before the state `sending` is durable";
     /// queue/policy.rs
@@ -65,11 +63,11 @@ bugs! {
     /// audit/intents.rs
     IntentStaysOpen = "an interrupted intent is not closed at start";
     /// audit/chain.rs
-    ChainSkips = "an event is chained to the one before the last";
+    ChainSkips = "an event is not chained to the one before it";
     /// agent/records
     DenialsForgotten = "denials are not counted";
-    /// agent/drain.rs
-    DrainUnlocks = "an approval that the drain learns is told to the attempt machine";
+    /// access/machine
+    OverAttemptOpens = "an approval for an attempt that is over is granted";
 }
 
 thread_local! {

@@ -26,10 +26,10 @@ pub struct History {
     pub lines: Vec<String>,
 }
 
-/// After this long without faults the queue is drained: the longest pause of a queue that stands still is half an hour.
-const CALM: u64 = 3 * 3600 * SECOND;
-/// And after so many steps: an attempt has less than a thousand.
-const CALM_STEPS: u64 = 400_000;
+/// After this long without faults nothing moves any more: a job that the service does not decide is held after a day.
+const CALM: u64 = 30 * 3600 * SECOND;
+/// And after so many steps.
+const CALM_STEPS: u64 = 1_000_000;
 
 /// Plays the history of a seed.
 pub fn history(seed: u64) -> History {

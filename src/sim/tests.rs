@@ -2,6 +2,8 @@
 
 use std::sync::Mutex;
 
+use super::explore::explore;
+use super::planted::{self, Bug};
 use super::run::{histories, history};
 
 fn number(name: &str, default: u64) -> u64 {
@@ -13,6 +15,55 @@ fn a_seed_is_one_history() {
     let (one, two) = (history(7), history(7));
     assert_eq!(one.hash, two.hash);
     assert_ne!(one.hash, history(8).hash);
+}
+
+/// The bugs that agent and guard alone can show.
+const OF_THE_LOCK: [Bug; 11] = [
+    Bug::GrantKeepsArm,
+    Bug::ArmWithoutEnd,
+    Bug::ArmSurvivesHangUp,
+    Bug::PulseSurvivesHangUp,
+    Bug::HeartbeatIgnored,
+    Bug::PulseWithoutEnd,
+    Bug::LateApprovalOpens,
+    Bug::OpensBeforeIntent,
+    Bug::GrantedBeforeEdge,
+    Bug::AnyPerson,
+    Bug::ProvisionalOpens,
+];
+
+/// door-rules 1 to 5 and 9, in every order that the bounds allow.
+#[test]
+fn no_order_of_events_opens_the_door_wrongly() {
+    let explored = explore(4_000_000);
+    println!("model check: {} states, {} steps", explored.states, explored.steps);
+    assert_eq!(explored.broken, None);
+}
+
+#[test]
+fn each_bug_of_the_lock_breaks_some_order_of_events() {
+    for bug in OF_THE_LOCK {
+        planted::plant(Some(bug));
+        let explored = explore(4_000_000);
+        let (rule, way) = explored.broken.unwrap_or_else(|| panic!("{bug:?} is not found"));
+        println!("| {} | {rule} | {} steps, {} states |", bug.text(), way.len(), explored.states);
+    }
+    planted::plant(None);
+}
+
+/// Each planted bug is found; LATCHD_SIM_TABLE=1 prints the table of docs/simulation.md.
+#[test]
+fn each_planted_bug_is_found() {
+    let mut missed = Vec::new();
+    for bug in Bug::ALL {
+        println!("{bug:?}");
+        let found = histories(1, 500, Some(*bug), true, &|_| {});
+        match found.first() {
+            Some(one) => println!("| {} | {} | {} |", bug.text(), one.seed, one.violation.as_deref().unwrap_or("")),
+            None => missed.push(bug),
+        }
+    }
+    assert!(missed.is_empty(), "500 seeds do not find {missed:?}");
 }
 
 #[test]

@@ -109,6 +109,8 @@ pub struct World {
     inserted: u64,
     edges_seen: usize,
     taken_seen: usize,
+    turns: u64,
+    turned_at: u64,
     pub steps: u64,
 }
 
@@ -170,6 +172,8 @@ impl World {
             inserted: 0,
             edges_seen: 0,
             taken_seen: 0,
+            turns: 0,
+            turned_at: 0,
             steps: 0,
         };
         world.start_guard();
@@ -201,9 +205,13 @@ impl World {
         self.queue.insert((at, self.inserted), (self.agent_life, what));
     }
 
-    /// The moment of true time at which the device's boot time is `due`.
+    /// The moment of true time at which the device's boot time is `due`. What is due already and was not done is tried again
+    /// a little later.
     fn moment(&self, due: BootTime) -> u64 {
-        self.now() + span(due.since(self.clock.boot()))
+        match span(due.since(self.clock.boot())) {
+            0 => self.now() + 10 * MILLI,
+            left => self.now() + left,
+        }
     }
 
     /// Runs until `end`, or until nothing more happens.
@@ -215,6 +223,12 @@ impl World {
             let Some((life, what)) = self.queue.remove(&(at, order)) else { break };
             self.time.reach(at);
             self.steps += 1;
+            // Without progress of time something turns in a circle.
+            self.turns = if at == self.turned_at { self.turns + 1 } else { 0 };
+            self.turned_at = at;
+            if self.turns > 10_000 {
+                return self.oracle.violated("liveness: something turns in a circle");
+            }
             self.happen(life, what);
             self.settle();
         }
@@ -441,9 +455,11 @@ impl World {
                 let intent = self.intent_is_durable(attempt);
                 self.oracle.grant_sent(now, attempt, intent);
             }
-            self.send(connection, &request);
+            self.send(connection, &request, 100);
             if self.chance.per_mille(self.repeating) {
-                self.send(connection, &request);
+                // A sender that is beside itself says it again.
+                let late = self.chance.micros(100, 5 * SECOND);
+                self.send(connection, &request, late);
             }
             if let Request::Arm { .. } | Request::Grant { .. } = request {
                 self.unanswered = Some(now);
@@ -454,11 +470,11 @@ impl World {
         any
     }
 
-    fn send(&mut self, connection: u64, request: &Request) {
+    /// A socket keeps the order: all frames take as long.
+    fn send(&mut self, connection: u64, request: &Request, after: u64) {
         self.sequence += 1;
         let frame = codec::encode_request(self.sequence, request);
-        // A socket keeps the order: all frames take as long.
-        self.after(100, Happening::ToGuard { connection, frame });
+        self.after(after, Happening::ToGuard { connection, frame });
     }
 
     fn heartbeat(&mut self, connection: u64) {
@@ -468,7 +484,7 @@ impl World {
         }
         let busy = self.guard.as_ref().is_some_and(|guard| guard.machine.deadline().is_some());
         if busy || self.unanswered.is_some() {
-            self.send(connection, &Request::Heartbeat);
+            self.send(connection, &Request::Heartbeat, 100);
             self.after(40 * MILLI, Happening::Heartbeat { connection });
         }
     }
@@ -520,6 +536,10 @@ impl World {
 
     /// Callbacks follow what the service took: late, twice, never.
     fn follow_taken(&mut self) {
+        let log = std::mem::take(&mut self.network().log);
+        for line in log {
+            self.trace(|| line);
+        }
         let taken = self.network().taken.get(self.taken_seen..).unwrap_or_default().to_vec();
         self.taken_seen += taken.len();
         for job in taken {
@@ -548,7 +568,7 @@ impl World {
         let connection = self.connections;
         agent.connection = Some(connection);
         guard.peer = Some(connection);
-        self.send(connection, &Request::Hello);
+        self.send(connection, &Request::Hello, 100);
     }
 
     fn to_guard(&mut self, connection: u64, frame: &codec::Frame) {
@@ -571,6 +591,11 @@ impl World {
                 self.feed_guard(Input::Request(0, Request::Heartbeat));
             }
             self.feed_guard(Input::Tick);
+            let now = self.clock.boot();
+            let lasts = self.guard.as_ref().and_then(|guard| guard.machine.deadline()).is_some_and(|due| due <= now);
+            if lasts {
+                self.oracle.violated("door-rules 1 and 5: what the guard must end by time lasts");
+            }
         }
     }
 

@@ -230,11 +230,13 @@ impl Client {
 
     pub(crate) fn v1_status(&self, asked: Asked<'_>) -> Result<Status<Told>, Failure> {
         let exchange = self.v1_ask(asked)?;
-        Ok(match self.v1_read(asked, &exchange)? {
-            Answered::Done(told) => Status::Final(told),
-            Answered::Running => Status::Pending,
-            Answered::ArchiveMissing => Status::NotFound,
-        })
+        match self.v1_read(asked, &exchange) {
+            Ok(Answered::Done(told)) => Ok(Status::Final(told)),
+            Ok(Answered::Running) => Ok(Status::Pending),
+            Ok(Answered::ArchiveMissing) => Ok(Status::NotFound),
+            Err(failure) if is_unknown_there(&exchange, &failure) => Ok(Status::NotFound),
+            Err(failure) => Err(failure),
+        }
     }
 
     pub(crate) fn v1_look_up(&self, asked: Asked<'_>) -> Result<LookUp<Told>, Failure> {
@@ -243,15 +245,8 @@ impl Client {
             Ok(Answered::Done(told)) => Ok(LookUp::Done(told)),
             Ok(Answered::Running) => Ok(LookUp::Processing),
             Ok(Answered::ArchiveMissing) => Ok(LookUp::NotReceived(Repeat::ArchiveMissing)),
-            // The service refuses to speak of this job in a way that is no other known trouble: it does not know
-            // it. Should that be wrong, a plain submission of the same job id is refused as a duplicate: no harm.
-            Err(Failure {
-                http: Some(400 | 404),
-                kind: FailureKind::Malformed | FailureKind::Configuration,
-                ..
-            }) if exchange.result.as_ref().is_ok_and(|answer| names_an_error(&answer.json)) => {
-                Ok(LookUp::NotReceived(Repeat::AsFirst))
-            }
+            // Should that be wrong, a plain submission of the same job id is refused as a duplicate: no harm.
+            Err(failure) if is_unknown_there(&exchange, &failure) => Ok(LookUp::NotReceived(Repeat::AsFirst)),
             Err(failure) => Err(failure),
         }
     }
@@ -259,6 +254,13 @@ impl Client {
 
 fn whole<'p>(request: &Value) -> Body<'static, 'p> {
     Body::new(vec![request.to_string().into_bytes().into()])
+}
+
+/// The service refuses to speak of this job in a way that is no other known trouble: it does not know it.
+fn is_unknown_there(exchange: &Exchange, failure: &Failure) -> bool {
+    let refused = matches!(failure.http, Some(400 | 404))
+        && matches!(failure.kind, FailureKind::Malformed | FailureKind::Configuration);
+    refused && exchange.result.as_ref().is_ok_and(|answer| names_an_error(&answer.json))
 }
 
 fn names_an_error(json: &Result<Map<String, Value>, &'static str>) -> bool {

@@ -39,7 +39,7 @@ enum Arm {
     Confirmed,
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 enum Phase {
     /// Pictures are being taken.
     Capturing,
@@ -55,7 +55,7 @@ enum Phase {
     Opening { until: BootTime },
 }
 
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 struct Attempt {
     claim: Claim,
     /// From the last picture on: when the window closes.
@@ -65,7 +65,7 @@ struct Attempt {
 }
 
 /// One door, one attempt at a time.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Machine {
     rules: Rules,
     current: Option<Attempt>,
@@ -270,14 +270,20 @@ impl Machine {
                 Command::RecordVerdict { attempt, job, decision: None, report, intent: false },
             ]
         };
-        let Some(current) = self.current_if(attempt) else { return late(report) };
+        let Some(current) = self.current_if(attempt) else {
+            let mut commands = late(report);
+            if planted!(OverAttemptOpens) {
+                commands.push(Command::Grant { attempt, pulse: self.rules.unlock });
+            }
+            return commands;
+        };
         let Phase::Judging { job: ours, remote_job, .. } = &current.phase else { return late(report) };
         if *ours != job {
             return late(report);
         }
         let product = current.claim.product;
         let decision = decide(Expected { product, user: &current.claim.user, remote_job }, &report);
-        let in_time = current.deadline.is_some_and(|end| now < end);
+        let in_time = current.deadline.is_some_and(|end| now < end) || planted!(LateApprovalOpens);
         let for_door = product == Product::Authentication;
         let record =
             |intent: bool| Command::RecordVerdict { attempt, job, report, decision: Some(decision), intent };
@@ -289,6 +295,9 @@ impl Machine {
             }
             Decision::Approve => {
                 current.phase = Phase::Intending;
+                if planted!(OpensBeforeIntent) {
+                    return [self.grant(now, attempt), vec![record(true)]].concat();
+                }
                 vec![record(true)]
             }
             Decision::Deny { spoof } => self.finish(Outcome::Denied { spoof }, vec![record(false)]),
@@ -337,7 +346,7 @@ impl Machine {
     fn grant(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
         let pulse = self.rules.unlock;
         let Some(current) = self.current_if(attempt) else { return vec![] };
-        let in_time = current.deadline.is_some_and(|end| now < end);
+        let in_time = current.deadline.is_some_and(|end| now < end) || planted!(LateApprovalOpens);
         let armed = current.arm == Arm::Confirmed && current.claim.product == Product::Authentication;
         if !in_time {
             return self.finish(Outcome::Expired, vec![]);
@@ -348,13 +357,16 @@ impl Machine {
         }
         current.arm = Arm::None;
         current.phase = Phase::Opening { until: now.plus(EDGE_LIMIT) };
+        if planted!(GrantedBeforeEdge) {
+            return self.finish(Outcome::Granted, vec![Command::Grant { attempt, pulse }]);
+        }
         vec![Command::Grant { attempt, pulse }]
     }
 
     fn tick(&mut self, now: BootTime) -> Vec<Command> {
         let Some(current) = self.current.as_mut() else { return vec![] };
         let attempt = current.claim.attempt;
-        let over = current.deadline.is_some_and(|end| now >= end);
+        let over = current.deadline.is_some_and(|end| now >= end) && !planted!(LateApprovalOpens);
         match &mut current.phase {
             Phase::Judging { job, resend_at: resend_at @ Some(_), .. } if !over => {
                 if resend_at.is_none_or(|at| now < at) {

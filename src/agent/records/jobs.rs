@@ -11,7 +11,7 @@ use crate::agent::story::Story;
 use crate::clock::Wall;
 use crate::people;
 use crate::queue::policy::{self, Answer, PauseReason};
-use crate::queue::{self, Move, SweptWhat};
+use crate::queue::{self, HeldReason, Move, SweptWhat};
 use crate::smileid::{CheckForm, Failure, FailureKind};
 use crate::store::Transaction;
 use zeroize::Zeroizing;
@@ -256,6 +256,14 @@ pub fn dead_letter(shared: &Shared, job: JobId, reason: &str) -> Result<(), Agen
     shared.store.write(|tx| {
         queue::transition(tx, job, &Move::DeadLetter { reason: reason.to_owned(), answer: None })?;
         event(tx, shared, None, Some(job), None, "job_failed", [("failure", reason.to_owned())])
+    })
+}
+
+/// Holds a job that the service took and does not decide: an operator can have it asked about again.
+pub fn overdue(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    shared.store.write(|tx| {
+        queue::transition(tx, job, &Move::Hold(HeldReason::Attention))?;
+        event(tx, shared, None, Some(job), None, "job_overdue", [])
     })
 }
 
