@@ -242,8 +242,7 @@ impl Shared {
         let keys = Keys::of(&device_key);
         store::check_key(&store, &keys.audit, true)?;
         let host = Box::new(Machine(config.device.state_dir.clone()));
-        let (shared, woken) =
-            Self::of(config, guard, Parts { store, keys, client, clock, random, host });
+        let (shared, woken) = Self::of(config, guard, Parts { store, keys, client, clock, random, host });
         Ok(Opened { shared, opening, woken })
     }
 

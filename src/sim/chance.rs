@@ -118,7 +118,8 @@ impl DeviceClock {
     pub fn boot_anew(&self, number: u64, off: Option<i64>) {
         let mut id = [2; 16];
         id[..8].copy_from_slice(&number.to_le_bytes());
-        *self.state() = Device { boot: BootId(id), booted_at: self.time.now().saturating_sub(1_000_000), off };
+        *self.state() =
+            Device { boot: BootId(id), booted_at: self.time.now().saturating_sub(1_000_000), off };
     }
 
     pub fn set_off(&self, off: Option<i64>) {

@@ -252,7 +252,11 @@ fn survive(content: &mut Vec<u8>, change: &Change, kept: u64, chance: &mut Chanc
             for (index, sector) in bytes.chunks(SECTOR).enumerate() {
                 // Some sectors tear: only their beginning is new.
                 let torn = chance.per_mille(30);
-                let length = if torn { usize::try_from(chance.below(sector.len() as u64)).unwrap() } else { sector.len() };
+                let length = if torn {
+                    usize::try_from(chance.below(sector.len() as u64)).unwrap()
+                } else {
+                    sector.len()
+                };
                 if chance.per_mille(kept) {
                     let at = at + index * SECTOR;
                     apply(content, &Change::Write { at, bytes: sector[..length].to_vec() });

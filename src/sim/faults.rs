@@ -129,7 +129,9 @@ impl World {
                 }
             }
             Mend::Link => {
-                if let Some(agent) = self.agent.as_ref().filter(|_| self.agent_stopped_until <= self.time.now()) {
+                if let Some(agent) =
+                    self.agent.as_ref().filter(|_| self.agent_stopped_until <= self.time.now())
+                {
                     crate::agent::records::hurry(&agent.shared);
                 }
             }

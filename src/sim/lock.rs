@@ -82,7 +82,14 @@ impl Guard {
     }
 
     /// As the real shell: one input, then the edge it leads to, and how that went. Gives the frames to send.
-    pub fn feed(&mut self, clock: &DeviceClock, at: u64, input: Input, line: &mut Line, refuse: bool) -> Vec<codec::Frame> {
+    pub fn feed(
+        &mut self,
+        clock: &DeviceClock,
+        at: u64,
+        input: Input,
+        line: &mut Line,
+        refuse: bool,
+    ) -> Vec<codec::Frame> {
         let mut frames = Vec::new();
         let granted = match input {
             Input::Request(_, Request::Grant { attempt, .. }) => Some(attempt),

@@ -3,10 +3,12 @@
 //! same each time; separate, simple oracles judge it. docs/simulation.md says what is checked and what it cannot see.
 
 mod chance;
+mod daemon;
 mod disk;
 mod explore;
 mod faults;
 mod fiber;
+mod lives;
 mod lock;
 mod network;
 mod oracle;
@@ -15,6 +17,7 @@ pub mod planted;
 mod process;
 mod run;
 mod vfs;
+mod wires;
 mod world;
 
 #[cfg(test)]

@@ -164,7 +164,10 @@ impl Carrier for Wire {
         let token = path.ends_with("/token");
         let pass = |least, most| if token { Ok(()) } else { self.pass(least, most) };
         let fate = self.network().draw(&path);
-        if fate == Fate::Refused || self.network().down_until > self.time.now() || self.dead.load(Ordering::Relaxed) {
+        if fate == Fate::Refused
+            || self.network().down_until > self.time.now()
+            || self.dead.load(Ordering::Relaxed)
+        {
             pass(MILLI, 100 * MILLI)?;
             return Err(Lost::Broken("no connection".into()));
         }
@@ -207,7 +210,11 @@ impl Carrier for Wire {
         for (name, value) in &said.headers {
             response = response.header(*name, value);
         }
-        let body = if cut { Err(Unread::Broken(Lost::Broken("the answer broke off".into()))) } else { Ok(said.body) };
+        let body = if cut {
+            Err(Unread::Broken(Lost::Broken("the answer broke off".into())))
+        } else {
+            Ok(said.body)
+        };
         response.body(body).map_err(|_| Lost::Nonsense("the answer cannot be formed"))
     }
 }

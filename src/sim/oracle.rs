@@ -196,8 +196,11 @@ impl Oracle {
         self.edges += 1;
         self.open_since = Some(seen.at);
         let window = self.window;
-        let found = seen.attempt.and_then(|attempt| self.claims.get_mut(&attempt).map(|known| (attempt, known)));
-        let Some((attempt, known)) = found else { return self.violated("door-rules 1: an edge without a grant") };
+        let found =
+            seen.attempt.and_then(|attempt| self.claims.get_mut(&attempt).map(|known| (attempt, known)));
+        let Some((attempt, known)) = found else {
+            return self.violated("door-rules 1: an edge without a grant");
+        };
         known.edges += 1;
         let edges = known.edges;
         let in_time = known.armed.is_some_and(|(at, life)| life == guard_life && seen.at <= at + window);
@@ -215,7 +218,9 @@ impl Oracle {
         let (for_door, intent, ended) = (known.product == Product::Authentication, known.intent, known.ended);
         self.require(edges == 1, || format!("door-rules 3: {attempt} made {edges} edges"));
         self.require(in_time, || format!("door-rules 1: an edge for {attempt} without a living arm"));
-        self.require(approved, || format!("door-rules 4: an edge for {attempt} ({user}) without its approval"));
+        self.require(approved, || {
+            format!("door-rules 4: an edge for {attempt} ({user}) without its approval")
+        });
         self.require(for_door, || format!("door-rules 4: an enrolment made an edge ({attempt})"));
         self.require(permitted, || format!("door-rules 15: {user} may not open this door"));
         self.require(consent, || format!("door-rules 16: {user} has not consented"));
@@ -341,9 +346,13 @@ impl Oracle {
                 None => self.violated(&format!("queue 1: job {job} was promised and is lost")),
                 Some(("decided" | "expired" | "dropped" | "unknown_outcome", _)) => {}
                 Some(("dead_letter" | "held", reason)) => {
-                    self.require(!reason.is_empty(), || format!("queue 2: job {job} is stuck without a reason"));
+                    self.require(!reason.is_empty(), || {
+                        format!("queue 2: job {job} is stuck without a reason")
+                    });
                 }
-                Some((state, _)) => self.violated(&format!("liveness: job {job} is {state} when all is calm")),
+                Some((state, _)) => {
+                    self.violated(&format!("liveness: job {job} is {state} when all is calm"))
+                }
             }
         }
         let left: i64 = db.query_row(
@@ -435,7 +444,10 @@ impl Oracle {
         for (kind, subject, fields, at) in events {
             let of = denials.entry(subject).or_default();
             let denied = (kind == "verdict" || kind == "late_verdict") && fields.contains("\"denied\"");
-            if kind == "locked_out" && fields.contains("\"user\"") || kind.contains("lockout") || kind.contains("lift") {
+            if kind == "locked_out" && fields.contains("\"user\"")
+                || kind.contains("lockout")
+                || kind.contains("lift")
+            {
                 of.clear();
             } else if denied {
                 of.push(at);

@@ -26,7 +26,11 @@ pub struct Somebody {
     pub words: &'static [&'static str],
 }
 
-const fn somebody(user: &'static str, rights: (bool, bool, bool), words: &'static [&'static str]) -> Somebody {
+const fn somebody(
+    user: &'static str,
+    rights: (bool, bool, bool),
+    words: &'static [&'static str],
+) -> Somebody {
     Somebody { user, listed: rights.0, may_open: rights.1, consent: rights.2, words }
 }
 

@@ -139,8 +139,7 @@ impl Process {
         let clock: Arc<dyn Clock> = ground.clock.clone();
         let random: Arc<dyn Random> = ground.dice.clone();
         let settings = SmileSettings::from_config(&config.smile, SecretString::from(super::world::API_KEY))?;
-        let wire =
-            Wire { network: ground.network.clone(), time: ground.time.clone(), dead: dead.clone() };
+        let wire = Wire { network: ground.network.clone(), time: ground.time.clone(), dead: dead.clone() };
         let transport = Transport::over(Box::new(wire), clock.clone());
         let client = Client::with(settings, transport, clock.clone(), random.clone())?;
         let (store, opening) = Store::open(store::Settings {

@@ -22,7 +22,6 @@ pub struct History {
     pub edges: u64,
     pub boots: u64,
     pub syncs: u64,
-    pub seconds: u64,
     pub lines: Vec<String>,
 }
 
@@ -52,7 +51,7 @@ pub fn history(seed: u64) -> History {
     drain(&mut world);
     judge(&mut world);
     let (claims, jobs) = world.oracle.counts();
-    let (syncs, seconds) = (world.mounted.disk().syncs, world.now() / SECOND);
+    let syncs = world.mounted.disk().syncs;
     world.kill_agent(Stop::Kill);
     History {
         seed,
@@ -64,7 +63,6 @@ pub fn history(seed: u64) -> History {
         edges: world.oracle.edges,
         boots: world.boots,
         syncs,
-        seconds,
         lines: world.oracle.lines().to_vec(),
     }
 }
@@ -88,7 +86,9 @@ fn is_drained(world: &World) -> bool {
     }
     let Some(agent) = &world.agent else { return false };
     let moving: Result<Option<i64>, crate::store::StoreError> = agent.shared.store.read(|tx| {
-        tx.one("SELECT count(*) FROM jobs WHERE state IN ('new', 'sending', 'accepted')", [], |row| row.get(0))
+        tx.one("SELECT count(*) FROM jobs WHERE state IN ('new', 'sending', 'accepted')", [], |row| {
+            row.get(0)
+        })
     });
     matches!(moving, Ok(Some(0)))
         && agent.director.is_at_rest()
@@ -115,7 +115,13 @@ fn judge(world: &mut World) {
 }
 
 /// Plays seeds from `first` on, on all processors, until one is violated when `until_found`; calls `each` with every one.
-pub fn histories(first: u64, count: u64, bug: Option<Bug>, until_found: bool, each: &(dyn Fn(&History) + Sync)) -> Vec<History> {
+pub fn histories(
+    first: u64,
+    count: u64,
+    bug: Option<Bug>,
+    until_found: bool,
+    each: &(dyn Fn(&History) + Sync),
+) -> Vec<History> {
     let next = AtomicU64::new(first);
     let found = Mutex::new(Vec::<History>::new());
     let threads = std::thread::available_parallelism().map_or(1, usize::from);
@@ -125,7 +131,8 @@ pub fn histories(first: u64, count: u64, bug: Option<Bug>, until_found: bool, ea
                 planted::plant(bug);
                 loop {
                     let seed = next.fetch_add(1, Ordering::Relaxed);
-                    let over = until_found && !found.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+                    let over =
+                        until_found && !found.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
                     if seed >= first + count || over {
                         return;
                     }

@@ -2,7 +2,7 @@
 
 use std::sync::Mutex;
 
-use super::explore::explore;
+use super::explore::{Budget, explore};
 use super::planted::{self, Bug};
 use super::run::{histories, history};
 
@@ -35,7 +35,10 @@ const OF_THE_LOCK: [Bug; 11] = [
 /// door-rules 1 to 5 and 9, in every order that the bounds allow.
 #[test]
 fn no_order_of_events_opens_the_door_wrongly() {
-    let explored = explore(4_000_000);
+    // `make sim` looks further.
+    let troubles = u8::try_from(number("LATCHD_SIM_TROUBLES", 1)).unwrap();
+    let steps = number("LATCHD_SIM_STEPS", 4);
+    let explored = explore(Budget { steps, claims: 2, verdicts: 2, troubles });
     println!("model check: {} states, {} steps", explored.states, explored.steps);
     assert_eq!(explored.broken, None);
 }
@@ -44,7 +47,7 @@ fn no_order_of_events_opens_the_door_wrongly() {
 fn each_bug_of_the_lock_breaks_some_order_of_events() {
     for bug in OF_THE_LOCK {
         planted::plant(Some(bug));
-        let explored = explore(4_000_000);
+        let explored = explore(Budget { steps: 5, claims: 2, verdicts: 2, troubles: 1 });
         let (rule, way) = explored.broken.unwrap_or_else(|| panic!("{bug:?} is not found"));
         println!("| {} | {rule} | {} steps, {} states |", bug.text(), way.len(), explored.states);
     }
@@ -59,7 +62,9 @@ fn each_planted_bug_is_found() {
         println!("{bug:?}");
         let found = histories(1, 500, Some(*bug), true, &|_| {});
         match found.first() {
-            Some(one) => println!("| {} | {} | {} |", bug.text(), one.seed, one.violation.as_deref().unwrap_or("")),
+            Some(one) => {
+                println!("| {} | {} | {} |", bug.text(), one.seed, one.violation.as_deref().unwrap_or(""))
+            }
             None => missed.push(bug),
         }
     }

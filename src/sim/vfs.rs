@@ -141,7 +141,8 @@ unsafe extern "C" fn close(file: *mut ffi::sqlite3_file) -> c_int {
 
 unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, to: *mut c_void, count: c_int, at: i64) -> c_int {
     // SAFETY: SQLite gives room for `count` bytes.
-    let (open, room) = unsafe { (of(file), std::slice::from_raw_parts_mut(to.cast::<u8>(), place(count.into()))) };
+    let (open, room) =
+        unsafe { (of(file), std::slice::from_raw_parts_mut(to.cast::<u8>(), place(count.into()))) };
     let read = open.disk().read(open.life, &open.name, place(at), room);
     match read {
         Ok(found) if found == room.len() => ffi::SQLITE_OK,
@@ -153,9 +154,15 @@ unsafe extern "C" fn read(file: *mut ffi::sqlite3_file, to: *mut c_void, count: 
     }
 }
 
-unsafe extern "C" fn write(file: *mut ffi::sqlite3_file, from: *const c_void, count: c_int, at: i64) -> c_int {
+unsafe extern "C" fn write(
+    file: *mut ffi::sqlite3_file,
+    from: *const c_void,
+    count: c_int,
+    at: i64,
+) -> c_int {
     // SAFETY: SQLite gives `count` bytes.
-    let (open, bytes) = unsafe { (of(file), std::slice::from_raw_parts(from.cast::<u8>(), place(count.into()))) };
+    let (open, bytes) =
+        unsafe { (of(file), std::slice::from_raw_parts(from.cast::<u8>(), place(count.into()))) };
     code(open.disk().write(open.life, &open.name, place(at), bytes), ffi::SQLITE_IOERR_WRITE)
 }
 
@@ -216,7 +223,9 @@ unsafe extern "C" fn shared_map(
         while extend != 0 && shared.len() <= place(region.into()) {
             shared.push(vec![0; place(bytes.into()).div_ceil(8)]);
         }
-        *out = shared.get_mut(place(region.into())).map_or(std::ptr::null_mut(), |region| region.as_mut_ptr().cast());
+        *out = shared
+            .get_mut(place(region.into()))
+            .map_or(std::ptr::null_mut(), |region| region.as_mut_ptr().cast());
     }
     ffi::SQLITE_OK
 }
@@ -242,18 +251,29 @@ unsafe extern "C" fn delete(_: *mut ffi::sqlite3_vfs, name: *const c_char, _: c_
     code(disk.delete(life, name), ffi::SQLITE_IOERR_DELETE)
 }
 
-unsafe extern "C" fn access(_: *mut ffi::sqlite3_vfs, name: *const c_char, _: c_int, out: *mut c_int) -> c_int {
+unsafe extern "C" fn access(
+    _: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    _: c_int,
+    out: *mut c_int,
+) -> c_int {
     // SAFETY: a C string, and room for a number.
     unsafe {
         let there = text(name).is_some_and(|name| {
-            find(name).is_some_and(|(disk, name)| disk.lock().unwrap_or_else(PoisonError::into_inner).exists(name))
+            find(name)
+                .is_some_and(|(disk, name)| disk.lock().unwrap_or_else(PoisonError::into_inner).exists(name))
         });
         *out = c_int::from(there);
     }
     ffi::SQLITE_OK
 }
 
-unsafe extern "C" fn full_name(_: *mut ffi::sqlite3_vfs, name: *const c_char, room: c_int, out: *mut c_char) -> c_int {
+unsafe extern "C" fn full_name(
+    _: *mut ffi::sqlite3_vfs,
+    name: *const c_char,
+    room: c_int,
+    out: *mut c_char,
+) -> c_int {
     // SAFETY: a C string, and `room` bytes.
     unsafe {
         let bytes = CStr::from_ptr(name).to_bytes_with_nul();
