@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo check test conformance bench cross deb board board-full install clean-cache
+.PHONY: help prerequisites build demo check test conformance bench sim disk soak wear cross deb board board-full install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,6 +33,10 @@ test: ## Format, lint, licences, all tests, the demo, ARM builds, the board; end
 
 conformance: prerequisites ## The vendor's own clients and OpenAPI file against latchd sandbox
 	@scripts/conformance.sh
+
+sim: prerequisites ## Simulated histories and the exhaustive check (SEEDS=10000 FIRST=1)
+	LATCHD_SIM_SEEDS=$(or $(SEEDS),10000) LATCHD_SIM_FIRST=$(or $(FIRST),1) LATCHD_SIM_STEPS=6 \
+		cargo test --locked --lib -- --nocapture sim::tests::no_
 
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh

@@ -22,7 +22,7 @@ fn a_thousand_late_approvals_open_nothing() {
         .encode(&[128; 32 * 32], 32, 32, image::ExtendedColorType::L8)
         .unwrap();
     let config = Config::load(&site.path("latchd.toml")).unwrap();
-    let bulk = Bulk { jobs: JOBS, in_a_commit: 500, held_back: Duration::ZERO, picture: &picture };
+    let bulk = Bulk { jobs: JOBS, in_a_commit: 500, held_back: Duration::ZERO, pictures: [&picture; 9] };
     bulk::fill(&config, bulk).unwrap();
     site.start_guard();
     site.start_daemon();

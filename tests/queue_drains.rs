@@ -30,7 +30,8 @@ fn a_job_that_was_never_taken_waits_for_the_end_of_a_pause() {
     let mut site = Site::build(&Options { api: "v1", scenario: SWALLOWED, ..Options::default() });
     site.import_people();
     let config = Config::load(&site.path("latchd.toml")).unwrap();
-    let bulk = Bulk { jobs: 1, in_a_commit: 1, held_back: Duration::ZERO, picture: &picture() };
+    let picture = picture();
+    let bulk = Bulk { jobs: 1, in_a_commit: 1, held_back: Duration::ZERO, pictures: [&picture; 9] };
     bulk::fill(&config, bulk).unwrap();
     let sqlite = rusqlite::Connection::open(site.path("latchd.db")).unwrap();
     // An operator's pause right before the look-up: nothing but `queue retry` ends it.

@@ -7,7 +7,7 @@ use crate::access::{JobId, PictureKind, Product, Task, UserId, sortable_id};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::queue::{self, Born, NewJob};
-use crate::store::{Mode, check_key};
+use crate::store::{Mode, QueueKey, Store, check_key};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,8 +20,8 @@ pub struct Bulk<'a> {
     pub in_a_commit: u32,
     /// Not submitted before this long from now.
     pub held_back: Duration,
-    /// Each of the nine pictures.
-    pub picture: &'a [u8],
+    /// The selfie and eight liveness pictures.
+    pub pictures: [&'a [u8]; 9],
 }
 
 /// Makes the jobs, all of a test identity of the service, and says how long it took.
@@ -43,12 +43,29 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
             remedy: "name a configuration with another device.state_dir",
         });
     }
-    let user = UserId::parse("bench").map_err(crate::people::PeopleError::NotAUserId)?;
-    let details = details::test_identity();
-    let mut pictures = [(PictureKind::Liveness, bulk.picture); 9];
-    pictures[0].0 = PictureKind::Selfie;
     let api = queue::Api::from(config.smile.api);
     let begun = clock.boot();
+    enqueue(&store, &key, api, &bulk)?;
+    store.settle()?;
+    Ok(clock.boot().since(begun))
+}
+
+/// So many jobs of small pictures that are not due, as [`enqueue`] takes them.
+pub fn small(jobs: u32, in_a_commit: u32) -> Bulk<'static> {
+    const PICTURE: &[u8] = &[0x5a; 1024];
+    Bulk { jobs, in_a_commit, held_back: Duration::ZERO, pictures: [PICTURE; 9] }
+}
+
+/// Makes the jobs in an open database.
+///
+/// # Errors
+/// It cannot be written.
+pub fn enqueue(store: &Store, key: &QueueKey, api: queue::Api, bulk: &Bulk<'_>) -> Result<(), AgentError> {
+    let user = UserId::parse("bench").map_err(crate::people::PeopleError::NotAUserId)?;
+    let clock = SystemClock::new();
+    let details = details::test_identity();
+    let mut pictures = bulk.pictures.map(|picture| (PictureKind::Liveness, picture));
+    pictures[0].0 = PictureKind::Selfie;
     let mut left = bulk.jobs;
     while left > 0 {
         let count = left.min(bulk.in_a_commit.max(1));
@@ -59,7 +76,7 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
                 let id = JobId(sortable_id(clock.boot().as_millis(), bytes));
                 queue::enqueue(
                     tx,
-                    &key,
+                    key,
                     &NewJob {
                         id,
                         attempt: None,
@@ -78,6 +95,5 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
         })?;
         left -= count;
     }
-    store.settle()?;
-    Ok(clock.boot().since(begun))
+    Ok(())
 }

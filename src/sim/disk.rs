@@ -190,9 +190,7 @@ impl Disk {
     pub fn sync(&mut self, life: u64, name: &str) -> Result<(), Trouble> {
         let failed = self.step(life, (500, 6000));
         let Some(file) = self.files.get_mut(name) else { return Err(Trouble::Io) };
-        if failed.is_err() {
-            return failed;
-        }
+        failed?;
         self.syncs += 1;
         file.named = true;
         for change in std::mem::take(&mut file.pending) {

@@ -60,6 +60,9 @@ struct State {
     budget: Budget,
 }
 
+/// Takes a name and a change that may happen next.
+type Try<'a> = dyn FnMut(String, &dyn Fn(&mut State) -> Result<(), String>) + 'a;
+
 /// What was found.
 pub struct Explored {
     pub states: usize,
@@ -294,7 +297,7 @@ impl State {
         }
     }
 
-    fn people_and_service(&self, try_it: &mut dyn FnMut(String, &dyn Fn(&mut Self) -> Result<(), String>)) {
+    fn people_and_service(&self, try_it: &mut Try<'_>) {
         if self.budget.claims > 0 {
             try_it("claim".into(), &|state| {
                 let number = state.budget.claims;
@@ -381,7 +384,7 @@ impl State {
         }
     }
 
-    fn deaths(&self, try_it: &mut dyn FnMut(String, &dyn Fn(&mut Self) -> Result<(), String>)) {
+    fn deaths(&self, try_it: &mut Try<'_>) {
         if self.budget.troubles > 0 {
             try_it("the link breaks".into(), &|state| {
                 state.budget.troubles -= 1;

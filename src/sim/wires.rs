@@ -22,7 +22,7 @@ impl World {
         self.send(connection, &Request::Hello, 100);
     }
 
-    pub(super) fn to_guard(&mut self, connection: u64, frame: &codec::Frame) {
+    pub(super) fn reaches_guard(&mut self, connection: u64, frame: &codec::Frame) {
         // What a dead peer sent last is not carried out: the hang-up is seen first.
         if self.closed.contains(&connection)
             || self.guard.as_ref().is_none_or(|guard| guard.peer != Some(connection))
@@ -76,7 +76,7 @@ impl World {
         }
     }
 
-    pub(super) fn to_agent(&mut self, connection: u64, frame: &codec::Frame) {
+    pub(super) fn reaches_agent(&mut self, connection: u64, frame: &codec::Frame) {
         let Some(agent) = &mut self.agent else { return };
         if agent.connection != Some(connection) {
             return;
@@ -124,5 +124,14 @@ impl World {
         let took = std::time::Duration::from_millis(5);
         self.turn(Message::Guard(LinkReport::Down { cause, relock: Relock::Held, took }));
         self.after(50 * MILLI, Happening::Connect);
+    }
+
+    pub(super) fn guard_hears_hang_up(&mut self, connection: u64) {
+        let Some(guard) = &mut self.guard else { return };
+        if guard.peer.take_if(|peer| *peer == connection).is_some() {
+            self.feed_guard(Input::HangUp);
+            self.oracle.hung_up(&self.guard);
+            self.after(20 * MILLI, Happening::Connect);
+        }
     }
 }

@@ -21,7 +21,6 @@ use crate::callbacks::Notice;
 use crate::clock::{BootTime, Clock};
 use crate::config::{Config, GuardConfig};
 use crate::control::Reply;
-use crate::guard::machine::Input;
 use crate::guard::{DownCause, codec};
 use crate::sandbox::direct::Direct;
 
@@ -285,20 +284,9 @@ impl World {
             Happening::Person => self.person(),
             Happening::Captured { attempt, cancelled } if same_life => self.captured(attempt, &cancelled),
             Happening::Fiber { which, at } if same_life => self.fiber_time(which, at),
-            Happening::ToGuard { connection, frame } => self.to_guard(connection, &frame),
-            Happening::ToAgent { connection, frame } => self.to_agent(connection, &frame),
-            Happening::GuardHangUp { connection } => {
-                if self
-                    .guard
-                    .as_mut()
-                    .and_then(|guard| guard.peer.take_if(|peer| *peer == connection))
-                    .is_some()
-                {
-                    self.feed_guard(Input::HangUp);
-                    self.oracle.hung_up(&self.guard);
-                    self.after(20 * MILLI, Happening::Connect);
-                }
-            }
+            Happening::ToGuard { connection, frame } => self.reaches_guard(connection, &frame),
+            Happening::ToAgent { connection, frame } => self.reaches_agent(connection, &frame),
+            Happening::GuardHangUp { connection } => self.guard_hears_hang_up(connection),
             Happening::Relock { connection, cause } if same_life => self.relock(connection, cause),
             Happening::Connect => self.connect(),
             Happening::GuardTick => self.guard_tick(),

@@ -150,7 +150,11 @@ pub fn accepted(
     shared.store.write(|tx| {
         queue::transition(tx, job, &Move::Accept { remote: remote_job.to_owned() })?;
         match already {
-            Already::Nothing => {}
+            // Nobody waits: the service is given some time before it is asked.
+            Already::Nothing => {
+                let some = u64::from(shared.config.queue.backoff_min_ms);
+                queue::postpone(tx, job, std::time::Duration::from_millis(some))?;
+            }
             Already::Report(report) => super::verdicts::late(tx, shared, job, report)?,
             Already::Finding(finding) => super::verdicts::found(tx, shared, job, finding)?,
         }

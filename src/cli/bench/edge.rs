@@ -17,7 +17,7 @@ fn quantile(sorted: &[u64], share: usize) -> u64 {
     sorted.get(index).copied().unwrap_or(0)
 }
 
-fn summary(mut values: Vec<u64>) -> Value {
+pub(super) fn summary(mut values: Vec<u64>) -> Value {
     values.sort_unstable();
     json!({
         "count": values.len(),

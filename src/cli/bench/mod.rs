@@ -2,9 +2,10 @@
 
 mod capture;
 mod edge;
+mod enqueue;
 
 use super::{Failure, output};
-use crate::agent::bulk::Bulk;
+use crate::agent::bulk::small;
 use crate::clock::{SystemClock, SystemRandom};
 use crate::smileid::bench as submit;
 use serde_json::{Value, json};
@@ -50,6 +51,21 @@ enum What {
         /// How many jobs.
         #[arg(long, default_value_t = 10_000)]
         jobs: u32,
+        /// Directory with selfie.jpg and liveness_0.jpg to liveness_7.jpg: jobs of full size, due at once.
+        #[arg(long, value_name = "DIR")]
+        images: Option<PathBuf>,
+    },
+    /// A job made durable, beside a bare program that writes the same bytes; the next job and the start of a deep queue.
+    Enqueue {
+        /// A directory on the disk that is measured; what is written there is removed again.
+        #[arg(long, value_name = "DIR")]
+        directory: PathBuf,
+        /// How many jobs of 220 KB.
+        #[arg(long, default_value_t = 300)]
+        jobs: u32,
+        /// How deep the queues of small jobs are.
+        #[arg(long, value_delimiter = ',', default_value = "100,10000,100000")]
+        depths: Vec<u32>,
     },
     /// From the grant to the edge of a recording line, and from a durable intent to the edge, with the real guard.
     Edge {
@@ -123,7 +139,8 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         }
         What::Capture { image } => capture::run(format, &image)?,
         What::Edge { grants, directory } => edge::run(format, grants, directory)?,
-        What::Queue { config, jobs } => fill_queue(format, &config, jobs)?,
+        What::Enqueue { directory, jobs, depths } => enqueue::run(format, &directory, jobs, &depths)?,
+        What::Queue { config, jobs, images } => fill_queue(format, &config, jobs, images.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -160,18 +177,26 @@ fn verdict(
 
 /// Jobs in one commit of the bulk.
 const BULK: u32 = 500;
-/// Bytes of each picture of the bulk.
-const PICTURE: usize = 1024;
 
-fn fill_queue(format: output::Format, config: &Path, jobs: u32) -> anyhow::Result<()> {
+fn fill_queue(format: output::Format, config: &Path, jobs: u32, images: Option<&Path>) -> anyhow::Result<()> {
     let session = super::session::Session::open(config)?;
-    let bulk = Bulk {
-        jobs,
-        in_a_commit: BULK,
-        // A daemon that starts finds them waiting.
-        held_back: Duration::from_secs(3600),
-        picture: &[0x5a; PICTURE],
-    };
+    let mut files = Vec::new();
+    for name in ["selfie".to_owned()].into_iter().chain((0..8).map(|number| format!("liveness_{number}"))) {
+        let Some(directory) = images else { break };
+        let path = directory.join(format!("{name}.jpg"));
+        let read = std::fs::read(&path);
+        files.push(
+            read.map_err(|error| Failure::usage(format!("{}: {error}", path.display()), "see --help"))?,
+        );
+    }
+    let mut bulk = small(jobs, BULK);
+    // A daemon that starts finds them waiting.
+    bulk.held_back = Duration::from_secs(3600);
+    if !files.is_empty() {
+        bulk.held_back = Duration::ZERO;
+        bulk.in_a_commit = 20;
+        bulk.pictures.iter_mut().zip(&files).for_each(|(picture, file)| *picture = file);
+    }
     let taken = crate::agent::bulk::fill(&session.config, bulk).map_err(|error| Failure {
         cause: error.to_string(),
         remedy: error.remedy(),
