@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the release, fetches the peers into a private environment and runs the benchmarks of docs/benchmarks.md.
 #
-# usage: bench.sh [submit|verdict|stream|edge|path|start|capture]…     all by default
+# usage: bench.sh [submit|verdict|stream|edge|path|start|capture|enqueue|drain]…     all by default
 
 set -euo pipefail
 cd "$(dirname "$0")/.."

@@ -430,6 +430,8 @@ fn the_hot_questions_are_answered_from_an_index() {
     let desk = desk();
     for sql in [
         "SELECT id FROM jobs WHERE state = 'new' AND (due_boot_id <> x'' OR due_us <= 1) ORDER BY seq LIMIT 1",
+        "SELECT id FROM jobs WHERE state = 'new' AND attempt IS NOT NULL AND (due_boot_id <> x'' OR due_us <= 1)
+             ORDER BY seq LIMIT 1",
         "SELECT min(iif(due_boot_id = x'', due_us, 1)) FROM jobs WHERE state = 'new'",
         "SELECT count(*) FROM jobs WHERE state = 'sending'",
         "SELECT count(*) FROM jobs WHERE state = 'held'",
@@ -442,6 +444,18 @@ fn the_hot_questions_are_answered_from_an_index() {
             .unwrap();
         assert!(plan.iter().all(|step| step.contains("INDEX jobs_")), "{sql}: {plan:?}");
     }
+}
+
+/// Queue promise 3: the door's jobs first, and a check that is older all the same in its turn.
+#[test]
+fn jobs_of_the_door_go_before_checks_and_checks_do_not_starve() {
+    let desk = desk();
+    let (check, door) = (desk.add(1, Api::V3, Born::New), desk.add(2, Api::V3, Born::New));
+    desk.write(|tx| Ok(tx.execute("UPDATE jobs SET attempt = NULL WHERE seq = 1", [])?)).unwrap();
+    let due = |door_first| desk.store.read(|tx| queue::next_due(tx, door_first)).unwrap();
+    assert_eq!((due(true), due(false)), (Some(door), Some(check)));
+    desk.go(door, Move::Send).unwrap();
+    assert_eq!((due(true), due(false)), (Some(check), Some(check)));
 }
 
 #[test]

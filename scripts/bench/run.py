@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture]…
+usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture|enqueue|drain]…
 """
 
 import json
@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import socket
+import sqlite3
 import sqlite3
 import ssl
 import statistics
@@ -19,7 +20,11 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture"]
+parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture", "enqueue", "drain"]
+
+
+# Where databases are measured: a memory file system would sync nothing.
+DISK = os.environ.get("BENCH_DIR", "/var/tmp")
 
 
 def load():
@@ -69,8 +74,8 @@ for n in range(8):
 
 # ---------------------------------------------------------------------- the protocol client
 
-def floor(url, ca, images, key):
-    """A prepared request on a raw TLS socket: what server and kernel take without any client."""
+def prepared(url, ca, images, key):
+    """A prepared request on a raw TLS socket, as a function that sends it and reads the answer."""
     host, port = url.removeprefix("https://").split(":")
     context = ssl.create_default_context(cafile=ca)
     raw = socket.create_connection((host, int(port)))
@@ -115,13 +120,22 @@ def floor(url, ca, images, key):
     request = (f"POST /v3/authentication HTTP/1.1\r\nHost: {host}\r\nSmileID-Token: {token}\r\n"
                f"Content-Type: multipart/form-data; boundary={boundary}\r\n"
                f"Content-Length: {len(body)}\r\n\r\n").encode() + body
-    wall = []
-    for _ in range(JOBS):
-        begin = time.perf_counter()
+
+    def once():
         connection.sendall(request)
         status, body = answer()
-        wall.append((time.perf_counter() - begin) * 1e6)
         assert status == 202, body
+
+    return once
+
+
+def floor(url, ca, images, key):
+    """What server and kernel take without any client."""
+    once, wall = prepared(url, ca, images, key), []
+    for _ in range(JOBS):
+        begin = time.perf_counter()
+        once()
+        wall.append((time.perf_counter() - begin) * 1e6)
     return statistics.median(wall)
 
 
@@ -379,6 +393,76 @@ def path():
             end(daemon, sandbox, guard)
 
 
+# ---------------------------------------------------------------------- the queue
+
+def enqueue():
+    with tempfile.TemporaryDirectory(dir=DISK) as directory:
+        rates, tails, deep = [], [], []
+        for _ in range(ROUNDS):
+            out = subprocess.run([latchd, "bench", "enqueue", "--directory", directory, "--json"], check=True,
+                                 capture_output=True, text=True)
+            figures = json.loads(out.stdout)
+            made = figures["enqueue"]
+            rates.append(made["ours_per_second"] / made["peer_per_second"])
+            tails.append(made["ours"]["p99_us"] / made["peer"]["p99_us"])
+            deep.append(figures["depth"])
+        rows = [("durable jobs of 220 KB a second, beside a bare program", rates), ("p99 beside its p99", tails)]
+        for index, depth in enumerate(deep[0]):
+            name = f"{depth['jobs']:,} jobs"
+            rows.append((f"{name}: the next job, us", [one[index]["next_job"]["median_us"] for one in deep]))
+            cold = "cold" if depth["start_is_cold"] else "warm"
+            rows.append((f"{name}: start ({cold}), ms", [one[index]["start_us"] / 1e3 for one in deep]))
+        table("Queue, 300 jobs in turn with the peer a run", rows)
+
+
+DRAINED = 2000
+
+
+def drain():
+    """From a full queue to the service, beside a bare loop of two durable commits and one prepared request a job."""
+    with tempfile.TemporaryDirectory(dir=DISK) as directory:
+        scenario = write(directory, "slow.toml", "[default]\ndecide_after_ms = 86400000\n")
+        sandbox, url, ca = start_sandbox(directory, "bench-key", "--scenario", scenario)
+        images = os.path.join(directory, "images")
+        os.mkdir(images)
+        make_pictures(images)
+        config, guard = make_site(directory, url)
+        text = open(config).read().replace("min_free_mib = 0", "min_free_mib = 0\nmax_mib = 4096\nmax_jobs = 10000")
+        write(directory, "latchd.toml", text)
+        daemon = None
+        try:
+            subprocess.run([latchd, "bench", "queue", "--config", config, "--jobs", str(DRAINED), "--images", images],
+                           check=True, stdout=subprocess.DEVNULL)
+            daemon, _ = run_daemon(directory, config)
+            database = sqlite3.connect(f"file:{directory}/latchd.db?mode=ro", uri=True)
+            count = lambda state: database.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()[0]
+            begin, first, most = time.perf_counter(), count("accepted"), 0
+            while (done := count("accepted")) < DRAINED:
+                most = max(most, count("sending"))
+                assert time.perf_counter() - begin < 600, f"{done} of {DRAINED} after ten minutes"
+                time.sleep(0.2)
+            ours = (DRAINED - first) / (time.perf_counter() - begin)
+            end(daemon)
+            daemon = None
+            once = prepared(url, ca, images, "bench-key")
+            bare = sqlite3.connect(f"{directory}/bare.db", isolation_level=None)
+            for setting in ("journal_mode = WAL", "synchronous = FULL"):
+                bare.execute(f"PRAGMA {setting}")
+            bare.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT)")
+            bare.executemany("INSERT INTO job (state) VALUES (?)", [("new",)] * DRAINED)
+            begin = time.perf_counter()
+            for job in range(1, DRAINED + 1):
+                bare.execute("UPDATE job SET state = 'sending' WHERE id = ?", (job,))
+                once()
+                bare.execute("UPDATE job SET state = 'accepted' WHERE id = ?", (job,))
+            peer = DRAINED / (time.perf_counter() - begin)
+            table(f"Drain, {DRAINED} jobs of 220 KB",
+                  [("latchd, jobs a second", [ours]), ("bare loop, jobs a second", [peer]),
+                   ("ratio", [ours / peer]), ("most jobs in sending", [most])])
+        finally:
+            end(*[child for child in (daemon, sandbox, guard) if child])
+
+
 def capture():
     image = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "fixtures", "astronaut.png")
     rows = {}
@@ -393,4 +477,5 @@ def capture():
 
 
 for part in parts:
-    {"submit": submit, "verdict": verdict, "stream": stream, "edge": edge, "path": path, "start": start, "capture": capture}[part]()
+    {"submit": submit, "verdict": verdict, "stream": stream, "edge": edge, "path": path, "start": start, "capture": capture,
+     "enqueue": enqueue, "drain": drain}[part]()

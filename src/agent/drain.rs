@@ -7,6 +7,7 @@ use super::records::{self, Already};
 use super::shared::{Shared, Unsettled, submission_limit};
 use crate::access::{JobId, Task};
 use crate::clock::BootTime;
+use crate::queue::policy::{self, Turn};
 use crate::queue::{self, Move, QueueError};
 use crate::smileid::{Accepted, CheckAccepted, CheckHandle, Handle, LookUp, Repeat, Status};
 use crate::store::Transaction;
@@ -53,7 +54,7 @@ impl Alarm for Receiver<()> {
 /// Runs until the process ends. Woken by new jobs, operators and the network; otherwise by the next due time.
 pub fn run(shared: &Shared, woken: &dyn Alarm) {
     let mark = shared.watchdog.register("drain", submission_limit(&shared.config));
-    let (mut nap, mut sore) = (Duration::ZERO, SORE.0);
+    let (mut nap, mut sore, mut turns) = (Duration::ZERO, SORE.0, 0_u32);
     loop {
         match woken.sleep(nap) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -66,7 +67,8 @@ pub fn run(shared: &Shared, woken: &dyn Alarm) {
                 break;
             }
             mark.busy(shared.clock.boot());
-            let next = step(shared);
+            let next = step(shared, policy::turn(turns));
+            turns = turns.wrapping_add(1);
             mark.resting();
             match next {
                 Ok(Next::Go) => sore = SORE.0,
@@ -93,24 +95,29 @@ enum Work {
     Nothing(Option<BootTime>),
 }
 
-fn next(tx: &Transaction<'_>) -> Result<Work, QueueError> {
-    // Verdicts first: they are cheap, and somebody may look at the events.
-    if let Some(poll) = queue::pending_polls(tx, 1)?.pop() {
-        return Ok(Work::Poll(poll.id));
-    }
-    if let Some(look) = queue::pending_lookups(tx, 1)?.pop() {
-        return Ok(Work::LookUp(look.id));
-    }
-    match queue::next_due(tx)? {
-        Some(job) => Ok(Work::Submit(job)),
-        None => Ok(Work::Nothing(queue::next_wake(tx)?)),
-    }
+/// Thousands of jobs that wait for a verdict must not hold up those that wait to be sent, nor the other way round.
+fn next(tx: &Transaction<'_>, turn: Turn) -> Result<Work, QueueError> {
+    let verdict = || {
+        if let Some(poll) = queue::pending_polls(tx, 1)?.pop() {
+            return Ok(Some(Work::Poll(poll.id)));
+        }
+        Ok::<_, QueueError>(queue::pending_lookups(tx, 1)?.pop().map(|look| Work::LookUp(look.id)))
+    };
+    let submission = || Ok(queue::next_due(tx, turn != Turn::Oldest)?.map(Work::Submit));
+    let found = match turn {
+        Turn::Verdict => verdict()?.map_or_else(submission, |work| Ok(Some(work))),
+        Turn::Door | Turn::Oldest => submission()?.map_or_else(verdict, |work| Ok(Some(work))),
+    };
+    Ok(match found? {
+        Some(work) => work,
+        None => Work::Nothing(queue::next_wake(tx)?),
+    })
 }
 
 /// One piece of work. An error is the disk's: what the service says ends in the queue.
-fn step(shared: &Shared) -> Result<Next, AgentError> {
+fn step(shared: &Shared, turn: Turn) -> Result<Next, AgentError> {
     catch_up(shared)?;
-    match shared.store.read(next)? {
+    match shared.store.read(|tx| next(tx, turn))? {
         Work::Submit(job) => send(shared, job)?,
         Work::Poll(job) => poll(shared, job)?,
         Work::LookUp(job) => look_up(shared, job)?,

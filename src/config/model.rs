@@ -351,9 +351,15 @@ pub struct Queue {
     /// Free space that is always left to others, in mebibytes (0 to 65536).
     #[schemars(range(min = 0, max = 65_536))]
     pub min_free_mib: u32,
-    /// A job not submitted after this long expires, in hours (1 to 8760).
+    /// An authentication not submitted after this long expires, in hours (1 to 8760).
     #[schemars(range(min = 1, max = 8760))]
     pub time_to_live_hours: u32,
+    /// The same for a registration, in hours (1 to 8760): whoever enrols people where there is no network may be away for weeks.
+    #[schemars(range(min = 1, max = 8760))]
+    pub registration_time_to_live_hours: u32,
+    /// The same for a check that is about no door, in hours (1 to 8760).
+    #[schemars(range(min = 1, max = 8760))]
+    pub check_time_to_live_hours: u32,
     /// First pause after a failure, in milliseconds (50 to 600000).
     #[schemars(range(min = 50, max = 600_000))]
     pub backoff_min_ms: u32,
@@ -371,6 +377,8 @@ impl Default for Queue {
             max_mib: 2_048,
             min_free_mib: 64,
             time_to_live_hours: 72,
+            registration_time_to_live_hours: 720,
+            check_time_to_live_hours: 720,
             backoff_min_ms: BACKOFF_MS.0,
             backoff_max_ms: BACKOFF_MS.1,
             unknown_outcome: UnknownOutcome::Hold,

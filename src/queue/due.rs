@@ -35,20 +35,26 @@ pub struct Pause {
     pub probe_in: Option<Duration>,
 }
 
-/// The oldest job that may be submitted now; none while the queue is paused, but one as a probe when its time
-/// has come.
-pub fn next_due(tx: &Transaction<'_>) -> Result<Option<JobId>, QueueError> {
+/// The job that may be submitted now: the oldest, or with `door_first` the oldest of the door if one is due; none while the
+/// queue is paused, but one as a probe when its time has come.
+pub fn next_due(tx: &Transaction<'_>, door_first: bool) -> Result<Option<JobId>, QueueError> {
     if let Some(pause) = paused(tx)?
         && !pause.probe_in.is_some_and(|left| left.is_zero())
     {
         return Ok(None);
     }
     let (boot_id, boot, _) = tx.now().columns();
-    Ok(tx.one(
-        "SELECT id FROM jobs WHERE state = 'new' AND (due_boot_id <> ?1 OR due_us <= ?2) ORDER BY seq LIMIT 1",
-        (boot_id, boot),
-        |row| row.get(0).map(JobId),
-    )?)
+    let oldest = |of: &str| {
+        let sql = format!(
+            "SELECT id FROM jobs WHERE state = 'new' {of} AND (due_boot_id <> ?1 OR due_us <= ?2) ORDER BY seq LIMIT 1"
+        );
+        tx.one(&sql, (boot_id, boot), |row| row.get(0).map(JobId))
+    };
+    let of_the_door = if door_first { oldest("AND attempt IS NOT NULL")? } else { None };
+    Ok(match of_the_door {
+        Some(id) => Some(id),
+        None => oldest("")?,
+    })
 }
 
 /// When the next submission, poll or look-up becomes due, in this boot's time; `None` when nothing waits.

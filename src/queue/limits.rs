@@ -8,7 +8,7 @@ use super::age::{Boots, forget_old, mark_on, unmarked};
 use super::jobs::{Info, erase, transition};
 use super::row::{COLUMNS, read_row};
 use super::{HeldReason, Move, QueueError, State};
-use crate::access::JobId;
+use crate::access::{Check, JobId, Product, Task};
 use crate::config::model::{Queue, Retention};
 use crate::store::{Stamp, Transaction};
 
@@ -217,12 +217,24 @@ fn verdict(
     let hours = |count: u32| Duration::from_secs(u64::from(count) * 3600);
     match info.state {
         State::New | State::Held(HeldReason::Clock) => {
-            (age_in_queue >= hours(queue.time_to_live_hours)).then_some((SweptWhat::Expired, age_in_queue))
+            let lives = hours(time_to_live_hours(info.task, queue));
+            (age_in_queue >= lives).then_some((SweptWhat::Expired, age_in_queue))
         }
         State::UnknownOutcome | State::DeadLetter { .. } => (age_in_state
             >= hours(retention.unresolved_hours))
         .then_some((SweptWhat::ImagesErased, age_in_state)),
         _ => None,
+    }
+}
+
+/// By what is asked: an authentication is worthless soon, whoever enrols people in the field comes back late.
+fn time_to_live_hours(task: Task, queue: &Queue) -> u32 {
+    match task {
+        Task::Door(Product::Authentication) => queue.time_to_live_hours,
+        Task::Door(Product::Registration) | Task::Check(Check::Registration) => {
+            queue.registration_time_to_live_hours
+        }
+        Task::Check(_) => queue.check_time_to_live_hours,
     }
 }
 
@@ -261,4 +273,29 @@ pub fn prune(tx: &Transaction<'_>, retention: &Retention) -> Result<usize, Queue
         forget_old(tx)?;
     }
     Ok(over.len())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Queue promise 6.
+    #[test]
+    fn each_kind_of_job_lives_as_long_as_it_is_worth() {
+        let queue = Queue {
+            time_to_live_hours: 1,
+            registration_time_to_live_hours: 2,
+            check_time_to_live_hours: 3,
+            ..Queue::default()
+        };
+        for (task, hours) in [
+            (Task::Door(Product::Authentication), 1),
+            (Task::Door(Product::Registration), 2),
+            (Task::Check(Check::Registration), 2),
+            (Task::Check(Check::Authentication), 3),
+            (Task::Check(Check::EnhancedKyc), 3),
+        ] {
+            assert_eq!(time_to_live_hours(task, &queue), hours, "{}", task.name());
+        }
+    }
 }

@@ -108,6 +108,27 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(30 * 60);
 /// Most second submissions of a registration that cannot do harm twice.
 pub const REGISTRATION_RESUBMITS_MAX: u32 = 3;
 
+/// Who is asked for work first.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Turn {
+    /// A job of the door; else whatever is oldest.
+    Door,
+    /// The oldest job, whatever it is for.
+    Oldest,
+    /// A verdict or a look-up; else as [`Turn::Door`].
+    Verdict,
+}
+
+/// The drain's turns, over and over. None starves: two turns in four ask for the door's jobs first, one for the oldest of all,
+/// one for verdicts.
+pub fn turn(number: u32) -> Turn {
+    match number % 4 {
+        1 => Turn::Oldest,
+        3 => Turn::Verdict,
+        _ => Turn::Door,
+    }
+}
+
 /// What follows from a failed submission. `random` is any random number.
 pub fn after_failure(answer: &Answer, facts: &Facts, config: &Queue, random: u64) -> Course {
     let pause = backoff(facts.tries, config, random);
@@ -197,6 +218,17 @@ mod tests {
             prop_assert_eq!(course.step, Move::NotSent);
             prop_assert!(course.delay >= Duration::from_secs(asked.min(1800)));
             prop_assert!(course.delay <= Duration::from_secs(1800));
+        }
+    }
+
+    /// Queue promise 3.
+    #[test]
+    fn nothing_starves_in_the_order_of_turns() {
+        for start in [0, 1, 2, 3, u32::MAX - 3] {
+            let turns: Vec<Turn> = (0..4).map(|number: u32| turn(start.wrapping_add(number))).collect();
+            for wanted in [Turn::Door, Turn::Oldest, Turn::Verdict] {
+                assert!(turns.contains(&wanted), "{wanted:?} has no turn in four");
+            }
         }
     }
 
