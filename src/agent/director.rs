@@ -1,6 +1,8 @@
 //! The director drives the attempt machine: it turns what the threads tell into events, obeys the commands in
 //! order and decides nothing. It owns the only handle that can send a grant.
 
+mod ends;
+
 use super::Ended;
 use super::camera::BurstOrder;
 use super::lock::LockView;
@@ -11,14 +13,13 @@ use super::story::Story;
 use super::submitter::SubmitOrder;
 use super::watchdog::Mark;
 use crate::access::{
-    AttemptId, Command, Decision, Event, JobId, Machine, Note, Outcome, Product, Readiness, Report,
-    SubmitFailure,
+    AttemptId, Command, Decision, Event, JobId, Machine, Note, Readiness, Report, SubmitFailure,
 };
 use crate::capture::{CameraCapture, CaptureError, Progress};
 use crate::clock::BootTime;
 use crate::control::Reply;
 use crate::guard::link::Requests;
-use crate::guard::{LinkReport, LockCause, Report as GuardReport, Request};
+use crate::guard::{LinkReport, Report as GuardReport, Request};
 use crossbeam_channel::{Receiver, RecvError, Sender, after, never, select};
 use serde_json::json;
 use std::collections::VecDeque;
@@ -285,22 +286,6 @@ impl Director {
         }
     }
 
-    /// The intent was written and no edge came of it.
-    fn close_intent(&self, attempt: AttemptId, outcome: &Outcome) {
-        let fields = vec![("cause", format!("no_edge: {}", outcome.word()))];
-        records::append(&self.shared, Some(attempt), None, "unlock_done", fields);
-    }
-
-    /// The strike fell back: the intent is done.
-    fn pulse_ended(&mut self, cause: &'static str, at: BootTime) {
-        let Some((attempt, since)) = self.pulsing.take() else { return };
-        let fields = vec![("cause", cause.to_owned()), ("open_ms", at.since(since).as_millis().to_string())];
-        records::append(&self.shared, Some(attempt), None, "unlock_done", fields);
-        if cause != LockCause::PulseEnd.name() {
-            log::warn!(attempt:% = attempt, cause = cause; "the pulse ended early");
-        }
-    }
-
     fn submitted(&mut self, attempt: AttemptId, job: JobId, result: Submitted) {
         let event = match result {
             Submitted::Accepted { remote_job, at } => {
@@ -477,41 +462,6 @@ impl Director {
                     events.push_back(Event::StoreFailed { attempt });
                 }
             }
-        }
-    }
-
-    fn finish(&mut self, attempt: AttemptId, outcome: &Outcome) {
-        let is = |story: &Option<Story>| story.as_ref().is_some_and(|story| story.attempt() == attempt);
-        let story = if is(&self.current) {
-            self.current.take()
-        } else {
-            self.incoming.take_if(|s| s.attempt() == attempt)
-        };
-        let Some(mut story) = story else { return };
-        let product = story.order.claim.product;
-        if *outcome == Outcome::Granted {
-            story.progress("granted", "door open", json!({}));
-        }
-        story.end(outcome);
-        if story.intent_open {
-            self.close_intent(attempt, outcome);
-        }
-        let kind = if *outcome == Outcome::Granted { "granted" } else { "attempt_ended" };
-        let mut note = Note::new(attempt, kind).with("outcome", outcome.word());
-        if let Outcome::CaptureFailed(reason) | Outcome::LockFailed(reason) = outcome {
-            note = note.with("reason", reason.clone());
-        }
-        let mut notes = std::mem::take(&mut story.notes);
-        notes.push(note);
-        records::append_notes(&self.shared, story.subject, story.job, notes);
-        log::info!(
-            attempt:% = attempt, door = self.shared.config.door.name.as_str(), outcome = outcome.word(),
-            product = product.name();
-            "attempt ended"
-        );
-        let door_opened = product == Product::Authentication && *outcome == Outcome::Granted;
-        if door_opened {
-            log::info!(attempt:% = attempt, times:% = story.times.to_json(); "door opened");
         }
     }
 }

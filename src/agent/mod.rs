@@ -33,6 +33,7 @@ mod network;
 pub(crate) mod operations;
 mod owner;
 pub(crate) mod records;
+pub mod recover;
 pub(crate) mod shared;
 pub mod solo;
 mod story;

@@ -2,6 +2,7 @@
 
 use super::session::Session;
 use super::{ConfigFile, Failure, output};
+use crate::agent::recover::Order;
 use crate::control::{Reply, Request};
 use crate::queue::StateName;
 use clap::builder::PossibleValuesParser;
@@ -60,6 +61,20 @@ enum Action {
         /// The job.
         job: String,
     },
+    /// Salvage people, lock-outs and jobs from a damaged database that was set aside; the daemon must be stopped.
+    #[command(after_help = "Example:\n  systemctl stop latchd\n  sudo -u latchd latchd queue recover \
+/var/lib/latchd/latchd.db.damaged-…\n\nPeople come back without the right to open the door: nothing in a damaged \
+file proves it.")]
+    Recover {
+        /// The damaged database.
+        file: PathBuf,
+        /// The device key that it was made with.
+        #[arg(long, value_name = "FILE")]
+        device_key: Option<PathBuf>,
+        /// Give people back the right to open that the damaged file says they had.
+        #[arg(long)]
+        trust_permissions: bool,
+    },
     /// Write a job and its pictures into a directory, readable by you alone.
     #[command(after_help = "Example:\n  latchd queue export 0198f3c2-… ./evidence && ls -l ./evidence")]
     Export {
@@ -79,8 +94,30 @@ pub fn run(args: QueueArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         Action::Retry { job } => session.perform(Request::QueueRetry { job }, format),
         Action::Drop { job } => session.perform(Request::QueueDrop { job }, format),
         Action::Replay { job } => session.perform(Request::QueueReplay { job }, format),
+        Action::Recover { file, device_key, trust_permissions } => {
+            recover(&session, Order { file, device_key, trust_permissions }, format)
+        }
         Action::Export { job, directory } => export(&session, job, &directory, format),
     }
+}
+
+fn recover(session: &Session, order: Order, format: output::Format) -> anyhow::Result<ExitCode> {
+    let done = crate::agent::recover::run(&session.config, &order).map_err(|error| Failure {
+        cause: error.to_string(),
+        remedy: error.remedy(),
+        exit: error.exit_code(),
+    })?;
+    let exit = u8::from(done.people_lost + done.jobs_lost > 0);
+    let object = json!({
+        "people": done.people, "people_known": done.people_known, "people_lost": done.people_lost,
+        "lockouts": done.lockouts, "jobs": done.jobs, "jobs_known": done.jobs_known, "jobs_lost": done.jobs_lost,
+    });
+    let text = format!(
+        "{} people, {} lock-outs and {} jobs are back; {} people and {} jobs could not be read",
+        done.people, done.lockouts, done.jobs, done.people_lost, done.jobs_lost
+    );
+    output::reply(format, Reply::Done { exit, object, text });
+    Ok(ExitCode::from(exit))
 }
 
 fn export(

@@ -67,12 +67,5 @@ pub fn migrate(connection: &Connection, from: i64, replaced: Option<Replaced<'_>
 
 /// The tables that decide who may open and whether anything is sent: checked at each start. Jobs are not among them: a deep
 /// queue would hold up the door, and what is damaged of one is met when its turn comes.
-pub const SMALL_TABLES: &[&str] = &[
-    "people",
-    "pseudonyms",
-    "denials",
-    "lockouts",
-    "open_intents",
-    "boots",
-    "queue_flags",
-];
+pub const SMALL_TABLES: &[&str] =
+    &["people", "pseudonyms", "denials", "lockouts", "open_intents", "boots", "queue_flags"];
