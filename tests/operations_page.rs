@@ -80,7 +80,7 @@ fn keys(value: &Value, found: &mut BTreeSet<String>) {
         Value::Object(map) => {
             for (key, inner) in map {
                 found.insert(key.clone());
-                if !["fields", "states", "latchd"].contains(&key.as_str()) {
+                if !["fields", "states", "products", "oldest_seconds", "latchd"].contains(&key.as_str()) {
                     keys(inner, found);
                 }
             }
@@ -102,9 +102,10 @@ fn every_key_of_the_json_output_is_listed() {
     let add = format!("people add --user-id n --given-names N --last-name M --email n@example.com {consent}");
     for (rows, line) in [
         (&["authenticate"][..], "authenticate --user-id denied"),
-        (&["status`"], "status"),
+        (&["status`", "queue stats"], "status"),
         (&["status --acknowledge"], "status --acknowledge"),
         (&["queue list"], "queue list"),
+        (&["queue stats"], "queue stats"),
         (&["queue list", "queue show"], &format!("queue show {job}")),
         (&["queue export"], &format!("queue export {job} {evidence}")),
         (&["queue retry"], "queue retry"),

@@ -38,7 +38,8 @@ pub fn answer(
     }
     let path = device_key.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
     let key = match request {
-        Request::QueueList { .. }
+        Request::QueueList(_)
+        | Request::QueueStats
         | Request::QueueShow { .. }
         | Request::Events { .. }
         | Request::PeopleList => None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use super::age::{Boots, forget_old, mark_on, unmarked};
 use super::jobs::{Info, erase, transition};
 use super::row::{COLUMNS, read_row};
-use super::{HeldReason, Move, QueueError, State};
+use super::{HeldReason, Move, QueueError, State, policy};
 use crate::access::JobId;
 use crate::config::model::{Queue, Retention};
 use crate::store::{Stamp, Transaction};
@@ -123,13 +123,13 @@ pub fn room(tx: &Transaction<'_>, config: &Queue, free: FreeSpace) -> Result<Res
 }
 
 /// Bytes of the pictures and details that are still held.
-fn held_bytes(tx: &Transaction<'_>) -> Result<u64, QueueError> {
+pub(super) fn held_bytes(tx: &Transaction<'_>) -> Result<u64, QueueError> {
     let sql = "SELECT coalesce(sum(bytes), 0) FROM jobs WHERE images = 1";
     Ok(u64::try_from(tx.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0)).unwrap_or(0))
 }
 
 /// Jobs that are not at an end.
-pub(super) fn unfinished(tx: &Transaction<'_>) -> Result<u64, QueueError> {
+fn unfinished(tx: &Transaction<'_>) -> Result<u64, QueueError> {
     let mut sum = 0_i64;
     for condition in [
         "state = 'new'",
@@ -217,7 +217,8 @@ fn verdict(
     let hours = |count: u32| Duration::from_secs(u64::from(count) * 3600);
     match info.state {
         State::New | State::Held(HeldReason::Clock) => {
-            (age_in_queue >= hours(queue.time_to_live_hours)).then_some((SweptWhat::Expired, age_in_queue))
+            let over = age_in_queue >= policy::time_to_live(info.task, queue);
+            over.then_some((SweptWhat::Expired, age_in_queue))
         }
         State::UnknownOutcome | State::DeadLetter { .. } => (age_in_state
             >= hours(retention.unresolved_hours))

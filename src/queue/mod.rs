@@ -14,6 +14,7 @@ mod operator;
 pub mod policy;
 mod row;
 pub mod states;
+mod stats;
 
 pub use due::{
     Pause, Pending, apply, back_off, hurry, next_due, next_wake, pause, paused, pending_lookups,
@@ -25,5 +26,6 @@ pub use jobs::{
     info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition, whole,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
-pub use operator::{Export, Filter, Shown, TimedState, Totals, drop, export, list, retry, show, totals};
+pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};
+pub use stats::{Depth, Stats, Totals, stats, totals};

@@ -1,6 +1,7 @@
 //! What an operator asks of the database: the same for a running daemon and for a command that works alone.
 
 mod events;
+mod jobs;
 mod people;
 mod queue;
 mod status;
@@ -104,7 +105,8 @@ pub fn perform(
     send: &mut dyn FnMut(Reply),
 ) -> Result<(), AgentError> {
     let last = match asked {
-        Request::QueueList { state } => queue::list(backend, state, send)?,
+        Request::QueueList(filter) => jobs::list(backend, &filter, send)?,
+        Request::QueueStats => jobs::stats(backend)?,
         Request::QueueShow { job: id } => queue::show(backend, &id)?,
         Request::Events { after, .. } => {
             let mut count = 0_u64;
