@@ -45,7 +45,7 @@ fn every_event_is_explained() {
     for file in files {
         let text = fs::read_to_string(&file).unwrap();
         let code = text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default();
-        for writer in ["event(tx", "records::append(", ".change(", "Note::new("] {
+        for writer in ["event(tx", "records::append(", ".change(", ".change_saying(", "Note::new("] {
             for (at, _) in code.match_indices(writer) {
                 // A call ends with its statement; its first text is the kind.
                 let call = code.get(at..).unwrap().split(';').next().unwrap();
@@ -114,6 +114,7 @@ fn every_key_of_the_json_output_is_listed() {
         (&["events --verify"], "events --verify"),
         (&["people add"], &add),
         (&["people add"], "people remove n"),
+        (&["people erase"], "people erase denied"),
         (&["people add"], "people unlock-out --reader front"),
         (&["people import"], &format!("people import {people}")),
         (&["people list"], "people list"),

@@ -56,7 +56,7 @@ pub fn answer(
     if let Some(keys) = &keys {
         check_key(&store, &keys.audit, !looks)?;
     }
-    let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name };
+    let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name, alone: true };
     let actor = Actor { uid: rustix::process::getuid().as_raw() };
     operations::perform(&backend, actor, request, each)
 }

@@ -92,6 +92,11 @@ pub enum Request {
         /// Whom.
         user_id: String,
     },
+    /// Erase everything about a person, jobs included.
+    PeopleErase {
+        /// Whom.
+        user_id: String,
+    },
     /// Put many people on the list, all or none.
     PeopleImport {
         /// `csv` or `json`.
@@ -176,6 +181,7 @@ impl Request {
             Self::PeopleList => "people-list",
             Self::PeopleShow { .. } => "people-show",
             Self::PeopleRemove { .. } => "people-remove",
+            Self::PeopleErase { .. } => "people-erase",
             Self::PeopleImport { .. } => "people-import",
             Self::PeopleUnlockOut { .. } => "people-unlock-out",
             Self::QueueRetry { .. } => "queue-retry",

@@ -200,6 +200,20 @@ pub fn remove(tx: &Transaction<'_>, user: &UserId) -> Result<bool, PeopleError> 
     Ok(gone > 0)
 }
 
+/// As [`remove`], for somebody who need not be listed; gives how many rows spoke of this person.
+pub fn erase(tx: &Transaction<'_>, user: &UserId) -> Result<usize, PeopleError> {
+    let mut rows = 0;
+    for sql in [
+        "DELETE FROM people WHERE user_id = ?1",
+        "DELETE FROM pseudonyms WHERE user_id = ?1",
+        "DELETE FROM denials WHERE kind = 'user' AND name = ?1",
+        "DELETE FROM lockouts WHERE kind = 'user' AND name = ?1",
+    ] {
+        rows += tx.execute(sql, [user.as_str()])?;
+    }
+    Ok(rows)
+}
+
 /// What a claim of this identity is judged by. Somebody not listed has no standing but may be locked out.
 pub fn standing(tx: &Transaction<'_>, user: &UserId) -> Result<Standing, PeopleError> {
     let locked_out = lockout::lockout(tx, Subject::User(user))?;

@@ -7,6 +7,7 @@
 
 mod age;
 mod due;
+mod erase;
 mod error;
 mod jobs;
 mod limits;
@@ -20,6 +21,7 @@ pub use due::{
     Pause, Pending, apply, back_off, hurry, next_due, next_wake, pause, paused, pending_lookups,
     pending_polls, postpone, probe_later, resume,
 };
+pub use erase::{Forgotten, forget_person};
 pub use error::QueueError;
 pub use jobs::{
     Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held,

@@ -1,6 +1,6 @@
 //! The jobs.
 
-use super::{Actor, Backend, done, job, wall_text};
+use super::{Actor, Backend, done, erase, job, wall_text};
 use crate::agent::error::AgentError;
 use crate::control::Reply;
 use crate::queue::{self, Info, Move, State};
@@ -116,10 +116,15 @@ pub(super) fn export(
     Ok(done(json!({"job": id.to_string()}), "exported"))
 }
 
-pub(super) fn drop(backend: &Backend<'_>, actor: Actor, id: &str) -> Result<Reply, AgentError> {
+pub(super) fn drop(
+    backend: &Backend<'_>,
+    actor: Actor,
+    id: &str,
+    send: &mut dyn FnMut(Reply),
+) -> Result<Reply, AgentError> {
     let id = job(id)?;
     backend.change(actor, "job_dropped", Some(id), None, |tx, _| {
         Ok(queue::drop(tx, id, &format!("uid {}", actor.uid))?)
     })?;
-    Ok(done(json!({"job": id.to_string()}), "dropped; its pictures are erased"))
+    erase::told(backend, json!({"job": id.to_string()}), "dropped; its pictures are erased", send)
 }
