@@ -33,6 +33,7 @@ mod network;
 mod operations;
 mod owner;
 mod records;
+pub mod rotate;
 mod shared;
 pub mod solo;
 mod story;

@@ -192,8 +192,9 @@ impl Shared {
         let client = smileid::Client::new(settings, Arc::clone(&clock), Arc::clone(&random))?;
         let device_key = device_key(config, random.as_ref())?;
         let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
+        let path = credential_path("device-key", &config.device.device_key_file);
+        let device_key = store::matching_key(&store, device_key, &path, true)?;
         let keys = Keys { people: device_key.people(), queue: device_key.queue(), audit: device_key.audit() };
-        store::check_key(&store, &keys.audit, true)?;
         let (wake_drain, woken) = crossbeam_channel::bounded(1);
         let shared = Arc::new(Self {
             config: config.clone(),

@@ -241,6 +241,26 @@ pub fn by_pseudonym(tx: &Transaction<'_>, name: Pseudonym) -> Result<Option<User
     tx.one(sql, [name.0], |row| row.get::<_, String>(0))?.map(|user| user_id(&user)).transpose()
 }
 
+/// Seals everybody's names and contact for another key. Gives how many, and how many the old key did not open: those rows
+/// stay as they were.
+pub fn reseal(tx: &Transaction<'_>, old: &PeopleKey, new: &PeopleKey) -> Result<(u64, u64), PeopleError> {
+    let (mut resealed, mut unreadable) = (0, 0);
+    let people = tx.all("SELECT id, user_id, contact FROM people", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    for (id, user, sealed) in people {
+        let context = context(&user_id(&user)?);
+        let Ok(plain) = seal::open(old.secret(), &context, &sealed, "a person's contact") else {
+            unreadable += 1;
+            continue;
+        };
+        let sealed = seal::seal(new.secret(), &context, &plain, tx.source())?;
+        tx.execute("UPDATE people SET contact = ?2 WHERE id = ?1", (id, sealed))?;
+        resealed += 1;
+    }
+    Ok((resealed, unreadable))
+}
+
 fn seal_contact(
     tx: &Transaction<'_>,
     key: &PeopleKey,

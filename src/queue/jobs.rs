@@ -466,6 +466,7 @@ fn part_context(id: JobId, kind: &str, number: u32, (part, of): (u32, u32)) -> V
     [context(id, kind, number), part.to_be_bytes().to_vec(), of.to_be_bytes().to_vec()].concat()
 }
 
-fn context(id: JobId, what: &str, number: u32) -> Vec<u8> {
+/// What a sealed part of a job is bound to.
+pub(super) fn context(id: JobId, what: &str, number: u32) -> Vec<u8> {
     [b"job ".as_slice(), &id.0, what.as_bytes(), &number.to_be_bytes()].concat()
 }

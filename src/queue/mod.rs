@@ -13,6 +13,7 @@ mod jobs;
 mod limits;
 mod operator;
 pub mod policy;
+mod rewrap;
 mod row;
 pub mod states;
 mod stats;
@@ -29,5 +30,6 @@ pub use jobs::{
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
+pub use rewrap::rewrap;
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};
 pub use stats::{Depth, Stats, Totals, stats, totals};
