@@ -153,8 +153,7 @@ fn judge(directory: &Path, recovered: &Recovered) {
         let shown = store.read(|tx| people::show(tx, &key.people(), &one.user_id)).unwrap().unwrap();
         assert_eq!(shown.contact, person(number).contact);
     }
-    let all = queue::Filter { state: None, after: 0, limit: 1000 };
-    let rows = store.read(|tx| queue::list(tx, all)).unwrap();
+    let rows = store.read(|tx| queue::list(tx, &queue::Filter::default())).unwrap();
     assert_eq!(rows.len(), usize::try_from(recovered.jobs).unwrap());
     for row in rows {
         let number = row.id.0[0] - 1;

@@ -41,8 +41,8 @@ fn finished_jobs_go_after_their_days_and_open_ones_stay() {
     desk.clock.advance(HOUR);
     assert_eq!(prune(&desk), 3);
     let left = || -> Vec<_> {
-        let all = queue::Filter { state: None, after: 0, limit: 10 };
-        desk.store.read(|tx| queue::list(tx, all)).unwrap().iter().map(|info| info.id).collect()
+        let all = queue::Filter { limit: 10, ..Default::default() };
+        desk.store.read(|tx| queue::list(tx, &all)).unwrap().iter().map(|info| info.id).collect()
     };
     assert_eq!(
         left(),

@@ -83,6 +83,9 @@ pub struct UserId(String);
 pub struct NotAUserId;
 
 impl UserId {
+    /// Stands in the rows of a person who was erased. Nobody is listed by it.
+    pub const ERASED: &'static str = "__erased__";
+
     /// Checks and wraps `text`.
     pub fn parse(text: &str) -> Result<Self, NotAUserId> {
         let good = |c: char| c.is_ascii_alphanumeric() || c == '-' || c == '_';

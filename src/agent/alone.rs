@@ -8,7 +8,7 @@ use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::config::check::credential_path;
 use crate::control::{Reply, Request};
-use crate::store::{DeviceKey, Mode, Opening, check_key};
+use crate::store::{DeviceKey, Mode, Opening, matching_key};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -38,7 +38,8 @@ pub fn answer(
     }
     let path = device_key.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
     let key = match request {
-        Request::QueueList { .. }
+        Request::QueueList(_)
+        | Request::QueueStats
         | Request::QueueShow { .. }
         | Request::Events { .. }
         | Request::PeopleList => None,
@@ -48,14 +49,12 @@ pub fn answer(
         }
         _ => Some(DeviceKey::load_or_create(&path, random.as_ref())?),
     };
-    let keys = key.map(|key| Keys::of(&key));
     let mode = if looks { Mode::ReadOnly } else { Mode::ReadWrite };
     let (store, opening) = open_store(config, mode, &clock, &random)?;
     refuse_replaced(&opening)?;
-    if let Some(keys) = &keys {
-        check_key(&store, &keys.audit, !looks)?;
-    }
-    let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name };
+    let key = key.map(|key| matching_key(&store, key, &path, !looks)).transpose()?;
+    let keys = key.map(|key| Keys { people: key.people(), queue: key.queue(), audit: key.audit() });
+    let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name, alone: true };
     let actor = Actor { uid: rustix::process::getuid().as_raw() };
     operations::perform(&backend, actor, request, each)
 }

@@ -7,7 +7,7 @@ use crate::access::{JobId, PictureKind, Product, Task, UserId, sortable_id};
 use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::queue::{self, Born, NewJob};
-use crate::store::{Mode, QueueKey, Store, check_key};
+use crate::store::{Mode, QueueKey, Store, matching_key};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,8 +33,7 @@ pub fn fill(config: &Config, bulk: Bulk<'_>) -> Result<Duration, AgentError> {
     let random: Arc<dyn Random> = Arc::new(SystemRandom);
     let key = device_key(config, random.as_ref())?;
     let (store, _) = open_store(config, Mode::ReadWrite, &clock, &random)?;
-    check_key(&store, &key.audit(), true)?;
-    let key = key.queue();
+    let key = matching_key(&store, key, &config.device.device_key_file, true)?.queue();
     if store.read(queue::totals)?.unfinished > 0 {
         let path = database_path(config).display().to_string();
         return Err(AgentError::Request {

@@ -95,7 +95,6 @@ enum Work {
     Nothing(Option<BootTime>),
 }
 
-/// Thousands of jobs that wait for a verdict must not hold up those that wait to be sent, nor the other way round.
 fn next(tx: &Transaction<'_>, turn: Turn) -> Result<Work, QueueError> {
     let verdict = || {
         if let Some(poll) = queue::pending_polls(tx, 1)?.pop() {
@@ -103,10 +102,10 @@ fn next(tx: &Transaction<'_>, turn: Turn) -> Result<Work, QueueError> {
         }
         Ok::<_, QueueError>(queue::pending_lookups(tx, 1)?.pop().map(|look| Work::LookUp(look.id)))
     };
-    let submission = || Ok(queue::next_due(tx, turn != Turn::Oldest)?.map(Work::Submit));
+    let submission = || Ok(queue::next_due(tx)?.map(Work::Submit));
     let found = match turn {
         Turn::Verdict => verdict()?.map_or_else(submission, |work| Ok(Some(work))),
-        Turn::Door | Turn::Oldest => submission()?.map_or_else(verdict, |work| Ok(Some(work))),
+        Turn::Submission => submission()?.map_or_else(verdict, |work| Ok(Some(work))),
     };
     Ok(match found? {
         Some(work) => work,

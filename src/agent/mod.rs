@@ -34,6 +34,7 @@ pub(crate) mod operations;
 mod owner;
 pub(crate) mod records;
 pub mod recover;
+pub mod rotate;
 pub(crate) mod shared;
 pub mod solo;
 mod story;

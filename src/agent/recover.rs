@@ -12,7 +12,7 @@ use crate::config::Config;
 use crate::config::check::credential_path;
 use crate::people::{self, NewPerson, OnExisting};
 use crate::queue::{self, Born, HeldReason, Info, Move, NewJob, QueueError, State};
-use crate::store::{DeviceKey, Mode, Settings, Store, StoreError, Transaction, check_key};
+use crate::store::{DeviceKey, Mode, Settings, Store, StoreError, Transaction, matching_key};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
@@ -62,10 +62,10 @@ pub fn run(config: &Config, order: &Order) -> Result<Recovered, AgentError> {
     if !path.exists() {
         return Err(AgentError::NoDeviceKey { path: path.display().to_string() });
     }
-    let keys = Keys::of(&DeviceKey::load_or_create(&path, random.as_ref())?);
+    let key = DeviceKey::load_or_create(&path, random.as_ref())?;
     let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
     super::alone::refuse_replaced(&opening)?;
-    check_key(&store, &keys.audit, true)?;
+    let keys = Keys::of(&matching_key(&store, key, &path, true)?);
     let copy = Copy::of(&order.file, &config.device.state_dir)?;
     let (damaged, _) = Store::open(Settings {
         path: copy.0.clone(),
@@ -198,9 +198,12 @@ fn recover_people(
     Ok(())
 }
 
+/// Who, how long, and since when, as the table has it.
+type LockoutRow = (String, String, i64, [u8; 16], i64, Option<i64>);
+
 /// A lock-out makes the door stricter: whatever can be read is taken.
 fn recover_lockouts(damaged: &Store, store: &Store) -> Result<u32, AgentError> {
-    let mut rows: Vec<(String, String, i64, [u8; 16], i64, Option<i64>)> = Vec::new();
+    let mut rows: Vec<LockoutRow> = Vec::new();
     let read = damaged.read(|tx| {
         tx.each("SELECT kind, name, lasts_ms, boot_id, boot_us, wall_ms FROM lockouts", [], |row| {
             rows.push((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?));

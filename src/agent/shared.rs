@@ -239,8 +239,9 @@ impl Shared {
         let client = smileid::Client::new(settings, Arc::clone(&clock), Arc::clone(&random))?;
         let device_key = device_key(config, random.as_ref())?;
         let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
+        let path = credential_path("device-key", &config.device.device_key_file);
+        let device_key = store::matching_key(&store, device_key, &path, true)?;
         let keys = Keys::of(&device_key);
-        store::check_key(&store, &keys.audit, true)?;
         let host = Box::new(Machine(config.device.state_dir.clone()));
         let (shared, woken) = Self::of(config, guard, Parts { store, keys, client, clock, random, host });
         Ok(Opened { shared, opening, woken })

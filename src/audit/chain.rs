@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 
 use super::AuditError;
+use super::rotate::older_keys;
 use crate::access::{AttemptId, JobId};
 use crate::clock::{BootId, Wall, WallTime};
 use crate::store::seal::mac;
@@ -158,12 +159,14 @@ pub fn latest(tx: &Transaction<'_>, kind: &'static str) -> Result<Option<Stored>
     link.map(Link::stored).transpose()
 }
 
-/// Follows the whole chain. With `noted`, a head written down earlier, a cut tail is seen too.
+/// Follows the whole chain, over changes of its key. With `noted`, a head written down earlier, a cut tail is seen too.
 pub fn verify(
     tx: &Transaction<'_>,
     key: &AuditKey,
     noted: Option<[u8; 32]>,
 ) -> Result<Verification, AuditError> {
+    let older = older_keys(tx, key)?;
+    let signer = |seq: i64| older.iter().find(|(until, _)| seq <= *until).map_or(key, |(_, older)| older);
     let mut found = Verification { rows: 0, head: Verification::GENESIS, broken_at: None };
     let mut noted_seen = noted.is_none_or(|noted| noted == Verification::GENESIS);
     let mut expected = 1_i64;
@@ -175,7 +178,7 @@ pub fn verify(
             let at = u64::try_from(expected).unwrap_or(0);
             match Link::from_row(row) {
                 Ok(link) if link.seq != expected => found.broken_at = Some((at, Breach::Missing)),
-                Ok(link) if link.mac == link.sign(key, &found.head) => {
+                Ok(link) if link.mac == link.sign(signer(link.seq), &found.head) => {
                     noted_seen |= noted == Some(link.mac);
                     found.rows += 1;
                     found.head = link.mac;

@@ -7,9 +7,11 @@
 
 mod chain;
 mod intents;
+mod rotate;
 
 pub use chain::{Breach, Event, Stored, Verification, append, head, latest, list, verify};
 pub use intents::{OpenIntent, Unlock, interrupt_open, open_intents, unlock_done, unlock_intent};
+pub use rotate::rotate;
 
 use crate::store::StoreError;
 

@@ -8,6 +8,7 @@ mod claim;
 mod config;
 #[cfg(feature = "sandbox")]
 pub mod demo;
+mod device;
 mod doctor;
 mod events;
 mod explain;
@@ -77,6 +78,8 @@ enum Command {
     Events(events::EventsArgs),
     /// How the daemon, its queue and its lock are.
     Status(status::StatusArgs),
+    /// This device's own key.
+    Device(device::DeviceArgs),
     /// Look at everything the door needs; each finding with its remedy.
     Doctor(doctor::DoctorArgs),
     /// What a word or code of the service means, for the door and for latchd.
@@ -195,6 +198,7 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
         Command::Queue(args) => queue::run(args, format),
         Command::Events(args) => events::run(&args, format),
         Command::Status(args) => status::run(&args, format),
+        Command::Device(args) => device::run(args, format),
         Command::Doctor(args) => doctor::run(&args, format),
         Command::Explain(args) => explain::run(&args, format),
         Command::Unlock(args) => {

@@ -41,6 +41,15 @@ enum Action {
         /// Whom.
         user_id: String,
     },
+    /// Erase everything about a person: row, pseudonym, lock-out, and pictures, keys and names of all jobs.
+    ///
+    /// Jobs that are not at an end are given up; the rows of all others stay without a name. What the service has or may have
+    /// is listed, with its ids: it must be asked to erase that there. Reported done once the bytes are gone from the disk.
+    #[command(after_help = "Example:\n  latchd people erase emp-0042")]
+    Erase {
+        /// Whom.
+        user_id: String,
+    },
     /// Put many people on the list, all or none.
     ///
     /// Who is there already gets what the file says. What the file has no column for stays as it is recorded; an empty
@@ -127,6 +136,7 @@ pub fn run(args: PeopleArgs, format: output::Format) -> anyhow::Result<ExitCode>
         Action::List => Request::PeopleList,
         Action::Show { user_id } => Request::PeopleShow { user_id },
         Action::Remove { user_id } => Request::PeopleRemove { user_id },
+        Action::Erase { user_id } => Request::PeopleErase { user_id },
         Action::Import { file } => import(&file)?,
         Action::UnlockOut { user_id, reader } => Request::PeopleUnlockOut { user_id, reader },
     };

@@ -3,7 +3,7 @@
 use super::session::Session;
 use super::{ConfigFile, Failure, output};
 use crate::agent::recover::Order;
-use crate::control::{Reply, Request};
+use crate::control::{JobFilter, Reply, Request};
 use crate::queue::StateName;
 use clap::builder::PossibleValuesParser;
 use serde_json::json;
@@ -28,15 +28,13 @@ pub struct QueueArgs {
 
 #[derive(Debug, clap::Subcommand)]
 enum Action {
-    /// All jobs, oldest first.
+    /// The jobs, oldest first.
+    List(ListArgs),
+    /// How many jobs there are and how old they are; nothing about a person.
     #[command(
-        after_help = "Examples:\n  latchd queue list --state held\n  latchd queue list --json | jq .state"
+        after_help = "Examples:\n  latchd queue stats\n  latchd queue stats --json | jq .oldest_seconds.new"
     )]
-    List {
-        /// Only jobs in this state.
-        #[arg(long, value_parser = PossibleValuesParser::new(StateName::ALL.map(StateName::name)))]
-        state: Option<String>,
-    },
+    Stats,
     /// One job with the time of each state.
     #[command(after_help = "Example:\n  latchd queue show 0198f3c2-…")]
     Show {
@@ -85,11 +83,42 @@ file proves it.")]
     },
 }
 
+#[derive(Debug, clap::Args)]
+#[command(
+    after_help = "Examples:\n  latchd queue list --state held\n  latchd queue list --product authentication --since 2h\n  \
+latchd queue list --state new --older-than 3d --limit 20\n  latchd queue list --user emp-0042 --since \
+2026-11-02T09:30:00Z\n  latchd queue list --json | jq .state"
+)]
+struct ListArgs {
+    /// Only jobs in this state.
+    #[arg(long, value_parser = PossibleValuesParser::new(StateName::ALL.map(StateName::name)))]
+    state: Option<String>,
+    /// Only jobs that ask this, as the list names it: authentication, registration, biometric_kyc, …
+    #[arg(long)]
+    product: Option<String>,
+    /// Only jobs about this person.
+    #[arg(long, value_name = "ID")]
+    user: Option<String>,
+    /// Only jobs made at least so long ago, or before that time.
+    #[arg(long, value_name = "SPAN|TIME")]
+    older_than: Option<String>,
+    /// Only jobs made within that span, or since that time.
+    #[arg(long, value_name = "SPAN|TIME")]
+    since: Option<String>,
+    /// At most so many, the oldest.
+    #[arg(long, value_name = "COUNT")]
+    limit: Option<u32>,
+}
+
 /// Runs `latchd queue`.
 pub fn run(args: QueueArgs, format: output::Format) -> anyhow::Result<ExitCode> {
     let session = Session::open(&args.config.config)?;
     match args.action {
-        Action::List { state } => session.perform(Request::QueueList { state }, format),
+        Action::List(ListArgs { state, product, user, older_than, since, limit }) => {
+            let filter = JobFilter { state, product, user_id: user, older_than, since, limit };
+            session.perform(Request::QueueList(filter), format)
+        }
+        Action::Stats => session.perform(Request::QueueStats, format),
         Action::Show { job } => session.perform(Request::QueueShow { job }, format),
         Action::Retry { job } => session.perform(Request::QueueRetry { job }, format),
         Action::Drop { job } => session.perform(Request::QueueDrop { job }, format),

@@ -351,15 +351,18 @@ pub struct Queue {
     /// Free space that is always left to others, in mebibytes (0 to 65536).
     #[schemars(range(min = 0, max = 65_536))]
     pub min_free_mib: u32,
-    /// An authentication not submitted after this long expires, in hours (1 to 8760).
+    /// No job waits longer than this to be submitted, whatever its kind: then it expires, in hours (1 to 8760).
     #[schemars(range(min = 1, max = 8760))]
     pub time_to_live_hours: u32,
-    /// The same for a registration, in hours (1 to 8760): whoever enrols people where there is no network may be away for weeks.
+    /// An authentication at the door not submitted after this long expires, in hours (1 to 8760): who was there has long gone.
     #[schemars(range(min = 1, max = 8760))]
-    pub registration_time_to_live_hours: u32,
-    /// The same for a check that is about no door, in hours (1 to 8760).
+    pub authentication_hours: u32,
+    /// An enrolment not submitted after this long expires, in hours (1 to 8760): the person would have to come again.
     #[schemars(range(min = 1, max = 8760))]
-    pub check_time_to_live_hours: u32,
+    pub registration_hours: u32,
+    /// A check that is about no door and was not submitted after this long expires, in hours (1 to 8760).
+    #[schemars(range(min = 1, max = 8760))]
+    pub check_hours: u32,
     /// First pause after a failure, in milliseconds (50 to 600000).
     #[schemars(range(min = 50, max = 600_000))]
     pub backoff_min_ms: u32,
@@ -376,9 +379,10 @@ impl Default for Queue {
             max_jobs: 10_000,
             max_mib: 2_048,
             min_free_mib: 64,
-            time_to_live_hours: 72,
-            registration_time_to_live_hours: 720,
-            check_time_to_live_hours: 720,
+            time_to_live_hours: 8_760,
+            authentication_hours: 24,
+            registration_hours: 168,
+            check_hours: 72,
             backoff_min_ms: BACKOFF_MS.0,
             backoff_max_ms: BACKOFF_MS.1,
             unknown_outcome: UnknownOutcome::Hold,

@@ -21,11 +21,9 @@ pub enum Request {
     /// How the device is.
     Status,
     /// The jobs, newest last.
-    QueueList {
-        /// Only jobs in this state.
-        #[serde(default)]
-        state: Option<String>,
-    },
+    QueueList(JobFilter),
+    /// The queue in numbers.
+    QueueStats,
     /// One job.
     QueueShow {
         /// The job.
@@ -94,6 +92,11 @@ pub enum Request {
         /// Whom.
         user_id: String,
     },
+    /// Erase everything about a person, jobs included.
+    PeopleErase {
+        /// Whom.
+        user_id: String,
+    },
     /// Put many people on the list, all or none.
     PeopleImport {
         /// `csv` or `json`.
@@ -135,9 +138,28 @@ pub enum Request {
     Acknowledge,
 }
 
+/// Which jobs are listed; what is left out is no condition.
+#[derive(Clone, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct JobFilter {
+    /// Only jobs in this state.
+    pub state: Option<String>,
+    /// Only jobs that ask this.
+    pub product: Option<String>,
+    /// Only jobs about this person.
+    pub user_id: Option<String>,
+    /// Only jobs made at least so long ago: a span such as `36h`, or a time.
+    pub older_than: Option<String>,
+    /// Only jobs made since then: a span such as `36h`, or a time.
+    pub since: Option<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+}
+
 impl Request {
     /// The names of what may be asked on `read.sock`; everything else acts.
-    pub const READS: [&'static str; 5] = ["status", "queue-list", "queue-show", "events", "verify"];
+    pub const READS: [&'static str; 6] =
+        ["status", "queue-list", "queue-stats", "queue-show", "events", "verify"];
 
     /// Whether it may be asked on `read.sock`.
     pub fn only_reads(&self) -> bool {
@@ -148,7 +170,8 @@ impl Request {
     pub fn name(&self) -> &'static str {
         match self {
             Self::Status => "status",
-            Self::QueueList { .. } => "queue-list",
+            Self::QueueList(_) => "queue-list",
+            Self::QueueStats => "queue-stats",
             Self::QueueShow { .. } => "queue-show",
             Self::Events { .. } => "events",
             Self::Verify { .. } => "verify",
@@ -158,6 +181,7 @@ impl Request {
             Self::PeopleList => "people-list",
             Self::PeopleShow { .. } => "people-show",
             Self::PeopleRemove { .. } => "people-remove",
+            Self::PeopleErase { .. } => "people-erase",
             Self::PeopleImport { .. } => "people-import",
             Self::PeopleUnlockOut { .. } => "people-unlock-out",
             Self::QueueRetry { .. } => "queue-retry",

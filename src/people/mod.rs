@@ -19,6 +19,6 @@ pub use lockout::{
 };
 pub use model::{Consent, Contact, ContactChange, NewPerson, PersonChange};
 pub use rows::{
-    Added, Imported, Listed, OnExisting, Person, Standing, add, by_pseudonym, change, import, list,
-    pseudonym, remove, show, standing,
+    Added, Imported, Listed, OnExisting, Person, Standing, add, by_pseudonym, change, erase, import, list,
+    pseudonym, remove, reseal, show, standing,
 };

@@ -107,6 +107,9 @@ impl Drop for ContactChange {
 impl NewPerson {
     /// Checks each field; `now` bounds the consent's time when the clock is known.
     pub fn check(&self, now: Wall) -> Result<(), PeopleError> {
+        if self.user_id.as_str() == UserId::ERASED {
+            return Err(PeopleError::Field { field: "user_id", why: "stands for people who were erased" });
+        }
         let Contact { given_names, last_name, email, phone } = &self.contact;
         name("given_names", given_names)?;
         name("last_name", last_name)?;

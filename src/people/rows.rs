@@ -200,6 +200,20 @@ pub fn remove(tx: &Transaction<'_>, user: &UserId) -> Result<bool, PeopleError> 
     Ok(gone > 0)
 }
 
+/// As [`remove`], for somebody who need not be listed; gives how many rows spoke of this person.
+pub fn erase(tx: &Transaction<'_>, user: &UserId) -> Result<usize, PeopleError> {
+    let mut rows = 0;
+    for sql in [
+        "DELETE FROM people WHERE user_id = ?1",
+        "DELETE FROM pseudonyms WHERE user_id = ?1",
+        "DELETE FROM denials WHERE kind = 'user' AND name = ?1",
+        "DELETE FROM lockouts WHERE kind = 'user' AND name = ?1",
+    ] {
+        rows += tx.execute(sql, [user.as_str()])?;
+    }
+    Ok(rows)
+}
+
 /// What a claim of this identity is judged by. Somebody not listed has no standing but may be locked out.
 pub fn standing(tx: &Transaction<'_>, user: &UserId) -> Result<Standing, PeopleError> {
     let locked_out = lockout::lockout(tx, Subject::User(user))?;
@@ -225,6 +239,26 @@ pub fn pseudonym(tx: &Transaction<'_>, user: &UserId) -> Result<Option<Pseudonym
 pub fn by_pseudonym(tx: &Transaction<'_>, name: Pseudonym) -> Result<Option<UserId>, PeopleError> {
     let sql = "SELECT user_id FROM pseudonyms WHERE pseudonym = ?1";
     tx.one(sql, [name.0], |row| row.get::<_, String>(0))?.map(|user| user_id(&user)).transpose()
+}
+
+/// Seals everybody's names and contact for another key. Gives how many, and how many the old key did not open: those rows
+/// stay as they were.
+pub fn reseal(tx: &Transaction<'_>, old: &PeopleKey, new: &PeopleKey) -> Result<(u64, u64), PeopleError> {
+    let (mut resealed, mut unreadable) = (0, 0);
+    let people = tx.all("SELECT id, user_id, contact FROM people", [], |row| {
+        Ok((row.get::<_, i64>(0)?, row.get::<_, String>(1)?, row.get::<_, Vec<u8>>(2)?))
+    })?;
+    for (id, user, sealed) in people {
+        let context = context(&user_id(&user)?);
+        let Ok(plain) = seal::open(old.secret(), &context, &sealed, "a person's contact") else {
+            unreadable += 1;
+            continue;
+        };
+        let sealed = seal::seal(new.secret(), &context, &plain, tx.source())?;
+        tx.execute("UPDATE people SET contact = ?2 WHERE id = ?1", (id, sealed))?;
+        resealed += 1;
+    }
+    Ok((resealed, unreadable))
 }
 
 fn seal_contact(

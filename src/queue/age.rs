@@ -9,16 +9,44 @@ use crate::clock::BootId;
 use crate::store::{Stamp, Transaction};
 
 /// The boots seen so far, in their order, each with how long it was seen to last.
+#[derive(Default)]
 pub struct Boots(Vec<(BootId, Duration)>);
 
 /// Notes that this boot lasted until now. Part of commits that happen anyway, so that an idle hour writes nothing.
 pub fn mark_on(tx: &Transaction<'_>) -> Result<(), QueueError> {
     let (boot_id, boot, _) = tx.now().columns();
     tx.execute(
-        "INSERT INTO boots (boot_id, on_us) VALUES (?1, ?2)
+        "INSERT INTO boots (boot_id, on_us, turns)
+         VALUES (?1, ?2, coalesce((SELECT turns FROM boots ORDER BY seq DESC LIMIT 1), 0))
          ON CONFLICT (boot_id) DO UPDATE SET on_us = max(on_us, excluded.on_us)",
         (boot_id, boot),
     )?;
+    Ok(())
+}
+
+/// This boot's number in the order of boots; `None` when nothing was noted in it yet.
+pub fn number(tx: &Transaction<'_>) -> Result<Option<i64>, QueueError> {
+    Ok(tx.one("SELECT seq FROM boots WHERE boot_id = ?1", [tx.now().boot_id.0], |row| row.get(0))?)
+}
+
+/// As [`number`], noting the boot if need be.
+pub fn numbered(tx: &Transaction<'_>) -> Result<i64, QueueError> {
+    if let Some(number) = number(tx)? {
+        return Ok(number);
+    }
+    mark_on(tx)?;
+    Ok(number(tx)?.unwrap_or(i64::MAX))
+}
+
+/// Submissions of jobs that waited, over all boots.
+pub fn turns(tx: &Transaction<'_>) -> Result<u64, QueueError> {
+    let sql = "SELECT turns FROM boots ORDER BY seq DESC LIMIT 1";
+    Ok(u64::try_from(tx.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0)).unwrap_or(0))
+}
+
+/// One more of them. The boot must have been noted in this transaction.
+pub fn count_turn(tx: &Transaction<'_>) -> Result<(), QueueError> {
+    tx.execute("UPDATE boots SET turns = turns + 1 WHERE boot_id = ?1", [tx.now().boot_id.0])?;
     Ok(())
 }
 

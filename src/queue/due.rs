@@ -1,10 +1,11 @@
-//! Whose turn it is: submissions oldest first, polls and look-ups each with a pause of its own, and the pause of
-//! the whole queue. "Not before" is a moment of one boot; in another boot it has passed.
+//! Whose turn it is: submissions by class and then by who is due longest, polls and look-ups each with a pause of their
+//! own, and the pause of the whole queue. "Not before" is a moment of one boot; in a later boot it has passed.
 
 use std::time::Duration;
 
+use super::age::{number, numbered, turns};
 use super::jobs::{info, transition};
-use super::policy::{self, Course, PauseReason};
+use super::policy::{self, Class, Course, PauseReason};
 use super::{Api, QueueError};
 use crate::access::JobId;
 use crate::clock::BootTime;
@@ -35,70 +36,92 @@ pub struct Pause {
     pub probe_in: Option<Duration>,
 }
 
-/// The job that may be submitted now: the oldest, or with `door_first` the oldest of the door if one is due; none while the
-/// queue is paused, but one as a probe when its time has come.
-pub fn next_due(tx: &Transaction<'_>, door_first: bool) -> Result<Option<JobId>, QueueError> {
+/// The first job of a class that may be submitted now. With what is due in the order of an index it is one step, however many
+/// wait and however many of them may not be sent yet.
+const FIRST: &str = "SELECT due_boot, due_us, seq, id FROM jobs
+    WHERE state = 'new' AND class = ?1 AND (due_boot, due_us) <= (?2, ?3) ORDER BY due_boot, due_us, seq LIMIT 1";
+/// When a job of a class may be submitted.
+const EARLIEST: &str = "SELECT due_boot, due_us FROM jobs
+    WHERE state = 'new' AND class = ?1 ORDER BY due_boot, due_us LIMIT 1";
+const EARLIEST_POLL: &str =
+    "SELECT due_boot, due_us FROM jobs WHERE state = 'accepted' ORDER BY due_boot, due_us LIMIT 1";
+const EARLIEST_LOOK_UP: &str = "SELECT due_boot, due_us FROM jobs
+    WHERE state = 'unknown_outcome' AND api = 'v1' AND images = 1 ORDER BY due_boot, due_us LIMIT 1";
+const POLLS: &str = "SELECT id, api, remote_id, tries FROM jobs
+    WHERE state = 'accepted' AND (due_boot, due_us) <= (?1, ?2) ORDER BY due_boot, due_us, seq LIMIT ?3";
+const LOOK_UPS: &str = "SELECT id, api, NULL, tries FROM jobs
+    WHERE state = 'unknown_outcome' AND api = 'v1' AND images = 1 AND (due_boot, due_us) <= (?1, ?2)
+    ORDER BY due_boot, due_us, seq LIMIT ?3";
+
+/// This moment in the order of what is due. In a boot of which nothing is noted yet all that waited before is due.
+fn moment(tx: &Transaction<'_>) -> Result<(i64, i64), QueueError> {
+    let (_, boot, _) = tx.now().columns();
+    Ok((number(tx)?.unwrap_or(i64::MAX), boot))
+}
+
+/// The job that may be submitted now and whose turn it is by [`policy::pick`]; none while the queue is paused, but one as a
+/// probe when its time has come.
+pub fn next_due(tx: &Transaction<'_>) -> Result<Option<JobId>, QueueError> {
     if let Some(pause) = paused(tx)?
         && !pause.probe_in.is_some_and(|left| left.is_zero())
     {
         return Ok(None);
     }
-    let (boot_id, boot, _) = tx.now().columns();
-    let oldest = |of: &str| {
-        let sql = format!(
-            "SELECT id FROM jobs WHERE state = 'new' {of} AND (due_boot_id <> ?1 OR due_us <= ?2) ORDER BY seq LIMIT 1"
-        );
-        tx.one(&sql, (boot_id, boot), |row| row.get(0).map(JobId))
-    };
-    let of_the_door = if door_first { oldest("AND attempt IS NOT NULL")? } else { None };
-    Ok(match of_the_door {
-        Some(id) => Some(id),
-        None => oldest("")?,
-    })
+    let (boot, now) = moment(tx)?;
+    let mut first = Vec::with_capacity(Class::ALL.len());
+    for class in Class::ALL {
+        let found = tx.one(FIRST, (class.number(), boot, now), |row| {
+            Ok((
+                row.get::<_, i64>(0)?,
+                row.get::<_, i64>(1)?,
+                row.get::<_, i64>(2)?,
+                row.get::<_, [u8; 16]>(3)?,
+            ))
+        })?;
+        first.extend(found.map(|found| (class, found)));
+    }
+    // Who waits alone need not be counted for.
+    let turn = if first.len() > 1 { turns(tx)? } else { 0 };
+    Ok(policy::pick(first, turn).map(|(.., id)| JobId(id)))
 }
 
 /// When the next submission, poll or look-up becomes due, in this boot's time; `None` when nothing waits.
 pub fn next_wake(tx: &Transaction<'_>) -> Result<Option<BootTime>, QueueError> {
     let now = tx.now();
-    let (boot_id, boot, _) = now.columns();
-    let earliest = |condition: &str| {
-        let sql = format!("SELECT min(iif(due_boot_id = ?1, due_us, ?2)) FROM jobs WHERE {condition}");
-        tx.one(&sql, (boot_id, boot), |row| row.get::<_, Option<i64>>(0)).map(Option::flatten)
+    let boot = number(tx)?;
+    let due = |row: &rusqlite::Row<'_>| {
+        let of_this_boot = Some(row.get::<_, i64>(0)?) == boot;
+        let us = u64::try_from(row.get::<_, i64>(1)?).unwrap_or(0);
+        Ok(if of_this_boot { BootTime::from_micros(us) } else { now.boot })
     };
-    let moment = |us: i64| BootTime::from_micros(u64::try_from(us).unwrap_or(0));
-    let submission = match (earliest("state = 'new'")?.map(moment), paused(tx)?) {
+    let mut new = None;
+    for class in Class::ALL {
+        let earliest = tx.one(EARLIEST, [class.number()], due)?;
+        new = new.into_iter().chain(earliest).min();
+    }
+    let submission = match (new, paused(tx)?) {
         (Some(due), None) => Some(due),
         (Some(due), Some(Pause { probe_in: Some(left), .. })) => Some(due.max(now.boot.plus(left))),
         _ => None,
     };
-    let poll = earliest("state = 'accepted'")?.map(moment);
-    let look_up = earliest("state = 'unknown_outcome' AND api = 'v1' AND images = 1")?.map(moment);
+    let poll = tx.one(EARLIEST_POLL, [], due)?;
+    let look_up = tx.one(EARLIEST_LOOK_UP, [], due)?;
     Ok([submission, poll, look_up].into_iter().flatten().min())
 }
 
-/// Accepted jobs whose verdict may be asked for now, oldest first.
+/// Accepted jobs whose verdict may be asked for now, the longest due first.
 pub fn pending_polls(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Pending>, QueueError> {
-    pending(
-        tx,
-        "SELECT id, api, remote_id, tries FROM jobs
-         WHERE state = 'accepted' AND (due_boot_id <> ?1 OR due_us <= ?2) ORDER BY seq LIMIT ?3",
-        limit,
-    )
+    pending(tx, POLLS, limit)
 }
 
-/// v1 jobs of unknown outcome that may be looked up now, oldest first.
+/// v1 jobs of unknown outcome that may be looked up now, the longest due first.
 pub fn pending_lookups(tx: &Transaction<'_>, limit: u32) -> Result<Vec<Pending>, QueueError> {
-    pending(
-        tx,
-        "SELECT id, api, NULL, tries FROM jobs WHERE state = 'unknown_outcome' AND api = 'v1' AND images = 1
-         AND (due_boot_id <> ?1 OR due_us <= ?2) ORDER BY seq LIMIT ?3",
-        limit,
-    )
+    pending(tx, LOOK_UPS, limit)
 }
 
 fn pending(tx: &Transaction<'_>, sql: &str, limit: u32) -> Result<Vec<Pending>, QueueError> {
-    let (boot_id, boot, _) = tx.now().columns();
-    let rows = tx.all(sql, (boot_id, boot, limit), |row| {
+    let (boot, now) = moment(tx)?;
+    let rows = tx.all(sql, (boot, now, limit), |row| {
         let remote = row.get::<_, Option<String>>(2)?;
         Ok((JobId(row.get(0)?), row.get::<_, String>(1)?, remote, row.get(3)?))
     })?;
@@ -130,10 +153,10 @@ pub fn apply(tx: &Transaction<'_>, id: JobId, course: &Course) -> Result<(), Que
 /// The network came back: jobs that wait only because it was gone are due now. A wait that the service asked for is
 /// kept. Gives how many.
 pub fn hurry(tx: &Transaction<'_>) -> Result<usize, QueueError> {
-    let (boot_id, boot, _) = tx.now().columns();
+    let (boot, now) = moment(tx)?;
     let sql = "UPDATE jobs SET due_us = ?2
-               WHERE state = 'new' AND due_asked = 0 AND due_boot_id = ?1 AND due_us > ?2 AND tries > 0";
-    Ok(tx.execute(sql, (boot_id, boot))?)
+               WHERE state = 'new' AND due_asked = 0 AND due_boot = ?1 AND due_us > ?2 AND tries > 0";
+    Ok(tx.execute(sql, (boot, now))?)
 }
 
 /// A poll or look-up gave nothing: counts the try and puts the next one off by the policy's backoff.
@@ -148,9 +171,9 @@ pub fn back_off(tx: &Transaction<'_>, id: JobId, config: &Queue) -> Result<Durat
 fn put_off(tx: &Transaction<'_>, id: JobId, delay: Duration, tries: u32) -> Result<(), QueueError> {
     let now = tx.now();
     let due = Stamp { boot: now.boot.plus(delay), ..now };
-    let (boot_id, boot, _) = due.columns();
-    let sql = "UPDATE jobs SET due_boot_id = ?2, due_us = ?3, tries = tries + ?4 WHERE id = ?1";
-    match tx.execute(sql, (id.0, boot_id, boot, tries))? {
+    let (_, due, _) = due.columns();
+    let sql = "UPDATE jobs SET due_boot = ?2, due_us = ?3, tries = tries + ?4 WHERE id = ?1";
+    match tx.execute(sql, (id.0, numbered(tx)?, due, tries))? {
         0 => Err(QueueError::Unknown(id)),
         _ => Ok(()),
     }
@@ -211,3 +234,6 @@ pub fn paused(tx: &Transaction<'_>) -> Result<Option<Pause>, QueueError> {
     })
     .transpose()
 }
+
+#[cfg(test)]
+mod tests;

@@ -26,6 +26,9 @@ pub enum QueueError {
         /// The step's name.
         step: &'static str,
     },
+    /// Its pictures are on their way to the service.
+    #[error("job {0} is being sent: nothing was erased")]
+    BeingSent(JobId),
     /// The pictures are gone, and without them nothing can be sent or exported.
     #[error("job {0}: images erased")]
     ImagesErased(JobId),
@@ -39,6 +42,7 @@ impl QueueError {
             Self::Unknown(_) => "latchd queue list shows the jobs",
             Self::Exists(_) => "report this as a defect, with the job's id",
             Self::Illegal { .. } => "latchd queue show tells where the job stands",
+            Self::BeingSent(_) => "try again in a minute: a submission has its time limits",
             Self::ImagesErased(_) => "let the person try again: the pictures were erased as promised",
         }
     }

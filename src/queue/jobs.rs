@@ -2,8 +2,8 @@
 
 use zeroize::Zeroizing;
 
-use super::age::{forget_old, mark_on};
-use super::policy::{self, Facts};
+use super::age::{count_turn, forget_old, mark_on, numbered};
+use super::policy::{self, Class, Facts};
 use super::row::{COLUMNS, answer_of, read_row, reason_of, verdict_name};
 use super::states::{self, Api, HeldReason, Move, State};
 use super::{QueueError, due};
@@ -57,6 +57,8 @@ pub struct Info {
     pub user_id: crate::access::UserId,
     /// What is asked.
     pub task: Task,
+    /// The line that it waits in.
+    pub class: Class,
     /// Its protocol.
     pub api: Api,
     /// Registration only: whether an already enrolled person may be enrolled anew.
@@ -159,12 +161,13 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
         Born::Sending => State::Sending,
         Born::New => State::New,
     };
+    mark_on(tx)?;
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
-        "INSERT INTO jobs (id, attempt, user_id, product, api, allow_new_enroll, state, due_boot_id, due_us,
+        "INSERT INTO jobs (id, attempt, user_id, product, api, allow_new_enroll, state, class, due_boot, due_us,
              bytes, details, images, state_boot_id, state_boot_us, state_wall_ms,
              created_boot_id, created_boot_us, created_wall_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?10, ?11, ?8, ?9, 1, ?10, ?11, ?12, ?10, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?13, ?14, ?11, ?8, ?9, 1, ?10, ?11, ?12, ?10, ?11, ?12)",
         rusqlite::params![
             job.id.0,
             job.attempt.map(|attempt| attempt.0),
@@ -177,7 +180,9 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
             details,
             boot_id,
             boot,
-            wall
+            wall,
+            Class::of(job.task).number(),
+            numbered(tx)?
         ],
     )?;
     let seq = tx.last_id();
@@ -198,8 +203,7 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
             )?;
         }
     }
-    note_time(tx, seq, &state)?;
-    mark_on(tx)
+    note_time(tx, seq, &state)
 }
 
 /// A job's row.
@@ -310,10 +314,13 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
         _ => false,
     };
     let resubmits = info.resubmits.saturating_add(u32::from(*step == Move::Resubmit));
+    // An operator's word moves it to the front; it stays there until it is at an end.
+    let class = if *step == Move::Retry { Class::Retried } else { info.class };
+    mark_on(tx)?;
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
         "UPDATE jobs SET state = ?2, reason = ?3, remote_id = ?4, verdict = ?5, code = ?6, answer = ?7,
-             tries = ?8, resubmits = ?9, due_boot_id = ?10, due_us = ?11, due_asked = 0,
+             tries = ?8, resubmits = ?9, due_boot = ?14, due_us = ?11, due_asked = 0, class = ?15,
              state_boot_id = ?10, state_boot_us = ?11, state_wall_ms = ?12, reserved = ?13
          WHERE seq = ?1",
         rusqlite::params![
@@ -329,7 +336,9 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
             boot_id,
             boot,
             wall,
-            reserved
+            reserved,
+            numbered(tx)?,
+            class.number()
         ],
     )?;
     if step.erases_images(info.api) {
@@ -339,8 +348,9 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
     if *step == Move::Send {
         // Sent while the queue stands still, it is the probe: the next one has its own time.
         due::probe_later(tx)?;
+        count_turn(tx)?;
     }
-    mark_on(tx)
+    Ok(())
 }
 
 /// Tries count until the service has the job: between new, held for the clock, sending and an outcome that is looked up
@@ -462,6 +472,7 @@ fn part_context(id: JobId, kind: &str, number: u32, (part, of): (u32, u32)) -> V
     [context(id, kind, number), part.to_be_bytes().to_vec(), of.to_be_bytes().to_vec()].concat()
 }
 
-fn context(id: JobId, what: &str, number: u32) -> Vec<u8> {
+/// What a sealed part of a job is bound to.
+pub(super) fn context(id: JobId, what: &str, number: u32) -> Vec<u8> {
     [b"job ".as_slice(), &id.0, what.as_bytes(), &number.to_be_bytes()].concat()
 }

@@ -7,8 +7,8 @@ use std::time::Duration;
 use super::age::{Boots, forget_old, mark_on, unmarked};
 use super::jobs::{Info, erase, transition};
 use super::row::{COLUMNS, read_row};
-use super::{HeldReason, Move, QueueError, State};
-use crate::access::{Check, JobId, Product, Task};
+use super::{HeldReason, Move, QueueError, State, policy};
+use crate::access::JobId;
 use crate::config::model::{Queue, Retention};
 use crate::store::{Stamp, Transaction};
 
@@ -123,13 +123,13 @@ pub fn room(tx: &Transaction<'_>, config: &Queue, free: FreeSpace) -> Result<Res
 }
 
 /// Bytes of the pictures and details that are still held.
-fn held_bytes(tx: &Transaction<'_>) -> Result<u64, QueueError> {
+pub(super) fn held_bytes(tx: &Transaction<'_>) -> Result<u64, QueueError> {
     let sql = "SELECT coalesce(sum(bytes), 0) FROM jobs WHERE images = 1";
     Ok(u64::try_from(tx.one(sql, [], |row| row.get::<_, i64>(0))?.unwrap_or(0)).unwrap_or(0))
 }
 
 /// Jobs that are not at an end.
-pub(super) fn unfinished(tx: &Transaction<'_>) -> Result<u64, QueueError> {
+fn unfinished(tx: &Transaction<'_>) -> Result<u64, QueueError> {
     let mut sum = 0_i64;
     for condition in [
         "state = 'new'",
@@ -217,24 +217,13 @@ fn verdict(
     let hours = |count: u32| Duration::from_secs(u64::from(count) * 3600);
     match info.state {
         State::New | State::Held(HeldReason::Clock) => {
-            let lives = hours(time_to_live_hours(info.task, queue));
-            (age_in_queue >= lives).then_some((SweptWhat::Expired, age_in_queue))
+            let over = age_in_queue >= policy::time_to_live(info.task, queue);
+            over.then_some((SweptWhat::Expired, age_in_queue))
         }
         State::UnknownOutcome | State::DeadLetter { .. } => (age_in_state
             >= hours(retention.unresolved_hours))
         .then_some((SweptWhat::ImagesErased, age_in_state)),
         _ => None,
-    }
-}
-
-/// By what is asked: an authentication is worthless soon, whoever enrols people in the field comes back late.
-fn time_to_live_hours(task: Task, queue: &Queue) -> u32 {
-    match task {
-        Task::Door(Product::Authentication) => queue.time_to_live_hours,
-        Task::Door(Product::Registration) | Task::Check(Check::Registration) => {
-            queue.registration_time_to_live_hours
-        }
-        Task::Check(_) => queue.check_time_to_live_hours,
     }
 }
 
@@ -273,29 +262,4 @@ pub fn prune(tx: &Transaction<'_>, retention: &Retention) -> Result<usize, Queue
         forget_old(tx)?;
     }
     Ok(over.len())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// Queue promise 6.
-    #[test]
-    fn each_kind_of_job_lives_as_long_as_it_is_worth() {
-        let queue = Queue {
-            time_to_live_hours: 1,
-            registration_time_to_live_hours: 2,
-            check_time_to_live_hours: 3,
-            ..Queue::default()
-        };
-        for (task, hours) in [
-            (Task::Door(Product::Authentication), 1),
-            (Task::Door(Product::Registration), 2),
-            (Task::Check(Check::Registration), 2),
-            (Task::Check(Check::Authentication), 3),
-            (Task::Check(Check::EnhancedKyc), 3),
-        ] {
-            assert_eq!(time_to_live_hours(task, &queue), hours, "{}", task.name());
-        }
-    }
 }

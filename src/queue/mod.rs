@@ -7,24 +7,30 @@
 
 mod age;
 mod due;
+mod erase;
 mod error;
 mod jobs;
 mod limits;
 mod operator;
 pub mod policy;
+mod rewrap;
 mod row;
 pub mod states;
+mod stats;
 
 pub use age::age_in_state;
 pub use due::{
     Pause, Pending, apply, back_off, hurry, next_due, next_wake, pause, paused, pending_lookups,
     pending_polls, postpone, probe_later, resume,
 };
+pub use erase::{Forgotten, forget_person};
 pub use error::QueueError;
 pub use jobs::{
     Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held,
     info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition, whole,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
-pub use operator::{Export, Filter, Shown, TimedState, Totals, drop, export, list, retry, show, totals};
+pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
+pub use rewrap::rewrap;
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};
+pub use stats::{Depth, Stats, Totals, stats, totals};

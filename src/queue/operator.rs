@@ -1,24 +1,47 @@
 //! What an operator sees of the jobs and does with them.
 
-use std::collections::BTreeMap;
+use std::time::Duration;
 
+use super::age::Boots;
 use super::jobs::{Info, info, load, transition, whole};
 use super::row::{COLUMNS, read_row};
 use super::{Move, QueueError, StateName};
-use crate::access::{JobId, PictureKind};
+use crate::access::{JobId, PictureKind, Task, UserId};
 use crate::clock::{Wall, WallTime};
 use crate::picture::Jpeg;
 use crate::store::{QueueKey, Stamp, StoreError, Transaction};
 
 /// Which jobs to list.
-#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Filter {
     /// Only those in this state.
     pub state: Option<StateName>,
+    /// Only those that ask this.
+    pub task: Option<Task>,
+    /// Only those about this person.
+    pub user_id: Option<UserId>,
+    /// Only those made at least this long ago.
+    pub older_than: Option<Duration>,
+    /// Only those made at most this long ago.
+    pub within: Option<Duration>,
     /// Only those after this place in the order; 0 for all.
     pub after: i64,
     /// At most so many.
     pub limit: u32,
+}
+
+impl Default for Filter {
+    fn default() -> Self {
+        Self {
+            state: None,
+            task: None,
+            user_id: None,
+            older_than: None,
+            within: None,
+            after: 0,
+            limit: u32::MAX,
+        }
+    }
 }
 
 /// When a job entered a state.
@@ -41,15 +64,6 @@ pub struct Shown {
     pub history: Vec<TimedState>,
 }
 
-/// How many jobs there are in each state, and how many of them still have pictures.
-#[derive(Clone, PartialEq, Eq, Debug, Default)]
-pub struct Totals {
-    /// Jobs that are not at an end.
-    pub unfinished: u64,
-    /// Jobs by the state's stable name; states without jobs are left out.
-    pub by_state: BTreeMap<String, u64>,
-}
-
 /// A job for the operator's disk: personal data in the clear.
 pub struct Export {
     /// The row and the submission's details, as one JSON object.
@@ -64,23 +78,42 @@ impl std::fmt::Debug for Export {
     }
 }
 
-/// Jobs in their order.
-pub fn list(tx: &Transaction<'_>, filter: Filter) -> Result<Vec<Info>, QueueError> {
-    let Filter { state, after, limit } = filter;
-    let by_state = if state.is_some() { "state = ?3" } else { "?3 IS NULL" };
-    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE seq > ?1 AND {by_state} ORDER BY seq LIMIT ?2");
-    let rows = tx.all(&sql, (after, limit, state.map(StateName::name)), read_row)?;
+/// Jobs in their order. How old a job is does not hang on a clock: see [`Boots::age`].
+pub fn list(tx: &Transaction<'_>, filter: &Filter) -> Result<Vec<Info>, QueueError> {
+    // An index on states is used where there is one; what is left out is no condition at all.
+    let mut conditions = String::from("seq > ?1 AND ?2 IS NOT '' AND ?3 IS NOT '' AND ?4 IS NOT ''");
+    for (given, condition) in [
+        (filter.state.is_some(), " AND state = ?2"),
+        (filter.task.is_some(), " AND product = ?3"),
+        (filter.user_id.is_some(), " AND user_id = ?4"),
+    ] {
+        if given {
+            conditions.push_str(condition);
+        }
+    }
+    let sql = format!("SELECT {COLUMNS} FROM jobs WHERE {conditions} ORDER BY seq");
+    let values = (
+        filter.after,
+        filter.state.map(StateName::name),
+        filter.task.map(Task::name),
+        filter.user_id.as_ref().map(UserId::as_str),
+    );
+    let aged = filter.older_than.is_some() || filter.within.is_some();
+    let (boots, now) = (if aged { Boots::read(tx)? } else { Boots::default() }, tx.now());
+    let mut rows = Vec::new();
+    if filter.limit > 0 {
+        tx.each(&sql, values, |row| {
+            let stored = read_row(row)?;
+            let age = if aged { boots.age(stored.created(), &now) } else { Duration::ZERO };
+            if filter.older_than.is_none_or(|least| age >= least)
+                && filter.within.is_none_or(|most| age <= most)
+            {
+                rows.push(stored);
+            }
+            Ok(rows.len() < filter.limit as usize)
+        })?;
+    }
     rows.into_iter().map(|stored| stored.info()).collect()
-}
-
-/// Counts by state.
-pub fn totals(tx: &Transaction<'_>) -> Result<Totals, QueueError> {
-    let rows = tx.all("SELECT state, count(*) FROM jobs GROUP BY state", [], |row| {
-        Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?))
-    })?;
-    let by_state =
-        rows.into_iter().map(|(state, count)| (state, u64::try_from(count).unwrap_or(0))).collect();
-    Ok(Totals { unfinished: super::limits::unfinished(tx)?, by_state })
 }
 
 /// One job with its history.

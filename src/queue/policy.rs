@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::states::{Api, HeldReason, Move};
-use crate::access::Task;
+use crate::access::{Product, Task};
 use crate::config::model::{Queue, UnknownOutcome};
 
 /// How a submission failed, in the queue's own words.
@@ -89,6 +89,76 @@ impl PauseReason {
     }
 }
 
+/// Which line a job waits in. Who stands at the door waits in none: their job is sent ahead of all (door-rules, queue 3).
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Class {
+    /// An operator wants it tried now.
+    Retried,
+    /// It was made at the door.
+    Door,
+    /// A check that is about no door.
+    Check,
+}
+
+impl Class {
+    /// Each of them, the first served first.
+    pub const ALL: [Self; 3] = [Self::Retried, Self::Door, Self::Check];
+
+    /// The line that a new job joins.
+    pub fn of(task: Task) -> Self {
+        match task {
+            Task::Door(_) => Self::Door,
+            Task::Check(_) => Self::Check,
+        }
+    }
+
+    /// The number in the database: smaller is sooner.
+    pub fn number(self) -> i64 {
+        match self {
+            Self::Retried => 0,
+            Self::Door => 1,
+            Self::Check => 2,
+        }
+    }
+
+    /// The reverse of [`Class::number`].
+    pub fn from_number(number: i64) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.number() == number)
+    }
+
+    /// The stable name in JSON.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Retried => "retried",
+            Self::Door => "door",
+            Self::Check => "check",
+        }
+    }
+}
+
+/// How long a job may wait to be submitted: what is asked at a door is worthless sooner than an enrolment in the field.
+pub fn time_to_live(task: Task, config: &Queue) -> Duration {
+    let hours = match task {
+        Task::Door(Product::Authentication) => config.authentication_hours,
+        Task::Door(Product::Registration) => config.registration_hours,
+        Task::Check(_) => config.check_hours,
+    };
+    Duration::from_secs(u64::from(hours.min(config.time_to_live_hours)) * 3600)
+}
+
+/// Each so many submissions one goes to who has waited longest, of whichever class.
+pub const FAIR_TURN: u64 = 4;
+
+/// Who is submitted next, of the `first` of each class that may be: the sooner class, and at each fourth turn the one that
+/// is due longest, so that no class can starve another. `turn` counts the submissions so far.
+pub fn pick<T: Ord>(first: impl IntoIterator<Item = (Class, T)>, turn: u64) -> Option<T> {
+    let first = first.into_iter();
+    if turn % FAIR_TURN == FAIR_TURN - 1 {
+        return first.map(|(_, since)| since).min();
+    }
+    first.min_by_key(|(class, _)| class.number()).map(|(_, since)| since)
+}
+
 /// What to do with the job, when, and whether the others wait too.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Course {
@@ -108,25 +178,19 @@ pub const PROBE_EVERY: Duration = Duration::from_secs(30 * 60);
 /// Most second submissions of a registration that cannot do harm twice.
 pub const REGISTRATION_RESUBMITS_MAX: u32 = 3;
 
-/// Who is asked for work first.
+/// What the drain looks for first.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Turn {
-    /// A job of the door; else whatever is oldest.
-    Door,
-    /// The oldest job, whatever it is for.
-    Oldest,
-    /// A verdict or a look-up; else as [`Turn::Door`].
+    /// A job to be submitted.
+    Submission,
+    /// A verdict or a look-up.
     Verdict,
 }
 
-/// The drain's turns, over and over. None starves: two turns in four ask for the door's jobs first, one for the oldest of all,
-/// one for verdicts.
+/// The drain's turns, over and over: thousands of jobs that wait for their verdict must not hold up those that wait to be
+/// sent, nor the other way round.
 pub fn turn(number: u32) -> Turn {
-    match number % 4 {
-        1 => Turn::Oldest,
-        3 => Turn::Verdict,
-        _ => Turn::Door,
-    }
+    if number % 4 == 3 { Turn::Verdict } else { Turn::Submission }
 }
 
 /// What follows from a failed submission. `random` is any random number.
@@ -187,7 +251,7 @@ fn longest(config: &Queue) -> Duration {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::access::Product;
+    use crate::access::Check;
     use proptest::prelude::*;
 
     fn facts(api: Api, product: Product, allow_new_enroll: bool, resubmits: u32) -> Facts {
@@ -226,10 +290,46 @@ mod tests {
     fn nothing_starves_in_the_order_of_turns() {
         for start in [0, 1, 2, 3, u32::MAX - 3] {
             let turns: Vec<Turn> = (0..4).map(|number: u32| turn(start.wrapping_add(number))).collect();
-            for wanted in [Turn::Door, Turn::Oldest, Turn::Verdict] {
+            for wanted in [Turn::Submission, Turn::Verdict] {
                 assert!(turns.contains(&wanted), "{wanted:?} has no turn in four");
             }
         }
+    }
+
+    #[test]
+    fn the_sooner_class_goes_first_and_each_fourth_turn_is_the_longest_waits() {
+        let (retried, door, check) = ((Class::Retried, 9), (Class::Door, 5), (Class::Check, 1));
+        for (waiting, in_turn, at_fourth) in [
+            (vec![], None, None),
+            (vec![check], Some(1), Some(1)),
+            (vec![door, check], Some(5), Some(1)),
+            (vec![retried, door, check], Some(9), Some(1)),
+            (vec![(Class::Door, 1), (Class::Check, 5)], Some(1), Some(1)),
+            (vec![retried, door], Some(9), Some(5)),
+        ] {
+            for turn in 0..9 {
+                let expected = if turn % 4 == 3 { at_fourth } else { in_turn };
+                assert_eq!(pick(waiting.iter().copied(), turn), expected, "{waiting:?} at {turn}");
+            }
+        }
+        assert!(Class::ALL.into_iter().all(|class| Class::from_number(class.number()) == Some(class)));
+    }
+
+    #[test]
+    fn each_kind_has_its_time_to_live_and_none_outlives_that_of_all() {
+        let (door, check) = (Task::Door(Product::Authentication), Task::Check(Check::Authentication));
+        let (enrolment, registration) = (Task::Door(Product::Registration), Task::Check(Check::Registration));
+        for (all, hours) in [(8_760, [24, 168, 72, 72]), (48, [24, 48, 48, 48]), (1, [1; 4])] {
+            let config = Queue { time_to_live_hours: all, ..Queue::default() };
+            let lives =
+                [door, enrolment, check, registration].map(|task| time_to_live(task, &config).as_secs());
+            assert_eq!(lives, hours.map(|hours: u64| hours * 3600), "of at most {all} hours");
+        }
+        let own =
+            Queue { authentication_hours: 2, registration_hours: 3, check_hours: 4, ..Queue::default() };
+        let lives =
+            [door, enrolment, check, registration].map(|task| time_to_live(task, &own).as_secs() / 3600);
+        assert_eq!(lives, [2, 3, 4, 4]);
     }
 
     #[test]

@@ -4,13 +4,14 @@ use rusqlite::Row;
 
 use super::QueueError;
 use super::jobs::Info;
+use super::policy::Class;
 use super::states::{Api, Decided, HeldReason, State, StateName};
 use crate::access::{AttemptId, JobId, Task, UserId, Verdict};
 use crate::store::{Stamp, StoreError};
 
 pub(super) const COLUMNS: &str = "seq, id, attempt, user_id, product, api, allow_new_enroll, state, reason,
     reserved, remote_id, verdict, code, answer, tries, resubmits, images, bytes, state_boot_id, state_boot_us,
-    state_wall_ms, created_boot_id, created_boot_us, created_wall_ms";
+    state_wall_ms, created_boot_id, created_boot_us, created_wall_ms, class";
 
 /// A row as stored, before its words are understood.
 pub(super) struct Stored {
@@ -34,6 +35,7 @@ pub(super) struct Stored {
     bytes: i64,
     since: Stamp,
     created: Stamp,
+    class: i64,
 }
 
 pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
@@ -58,10 +60,15 @@ pub(super) fn read_row(row: &Row<'_>) -> rusqlite::Result<Stored> {
         bytes: row.get(17)?,
         since: Stamp::from_row(row, 18)?,
         created: Stamp::from_row(row, 21)?,
+        class: row.get(24)?,
     })
 }
 
 impl Stored {
+    pub(super) fn created(&self) -> &Stamp {
+        &self.created
+    }
+
     pub(super) fn info(self) -> Result<Info, QueueError> {
         fn sense<T>(value: Option<T>, what: &'static str) -> Result<T, QueueError> {
             value.ok_or_else(|| StoreError::Row { what }.into())
@@ -92,6 +99,7 @@ impl Stored {
             attempt: self.attempt,
             user_id: sense(UserId::parse(&self.user_id).ok(), "jobs.user_id")?,
             task: sense(Task::parse(&self.product), "jobs.product")?,
+            class: sense(Class::from_number(self.class), "jobs.class")?,
             api: sense(Api::parse(&self.api), "jobs.api")?,
             allow_new_enroll: self.allow_new_enroll,
             state,

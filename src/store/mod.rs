@@ -15,14 +15,16 @@ mod belongs;
 mod error;
 mod files;
 mod open;
+mod rotate;
 mod schema;
 pub mod seal;
 mod stamp;
 mod transaction;
 
-pub use belongs::check_key;
+pub use belongs::{check_key, note_key};
 pub use error::StoreError;
 pub use open::{Mode, Opening, Settings, Store, clear_replaced};
+pub use rotate::{install_key, matching_key, prepare_key};
 pub use seal::{AuditKey, DeviceKey, PeopleKey, QueueKey};
 pub use stamp::{Pseudonym, Stamp};
 pub use transaction::Transaction;

@@ -96,13 +96,23 @@ impl DeviceKey {
     pub fn load_or_create(path: &Path, random: &dyn Random) -> Result<Self, StoreError> {
         match File::open(path) {
             Ok(file) => Self::read(path, file),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
-                let key = Secret::random(random);
-                files::write_durably(path, key.expose())?;
-                Ok(Self(key))
-            }
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Self::create(path, random),
             Err(error) => Err(StoreError::io("open", path, error)),
         }
+    }
+
+    /// Reads the key's file, as [`DeviceKey::load_or_create`].
+    pub fn load(path: &Path) -> Result<Self, StoreError> {
+        File::open(path)
+            .map_err(|error| StoreError::io("open", path, error))
+            .and_then(|file| Self::read(path, file))
+    }
+
+    /// Makes a fresh key and its file, whatever was there.
+    pub(super) fn create(path: &Path, random: &dyn Random) -> Result<Self, StoreError> {
+        let key = Secret::random(random);
+        files::write_durably(path, key.expose())?;
+        Ok(Self(key))
     }
 
     fn read(path: &Path, mut file: File) -> Result<Self, StoreError> {
@@ -140,6 +150,22 @@ impl DeviceKey {
 
     fn derive(&self, purpose: &[u8]) -> Secret {
         Secret(Zeroizing::new(mac(&self.0, &[purpose])))
+    }
+}
+
+impl AuditKey {
+    /// Seals the key that signed the events up to `until` before this one.
+    pub fn seal_older(&self, until: i64, older: &Self, random: &dyn Random) -> Result<Vec<u8>, StoreError> {
+        seal(&self.keeper(), &until.to_be_bytes(), older.0.expose(), random)
+    }
+
+    /// The reverse of [`AuditKey::seal_older`].
+    pub fn open_older(&self, until: i64, sealed: &[u8]) -> Result<Self, StoreError> {
+        open_secret(&self.keeper(), &until.to_be_bytes(), sealed, "an older key of the events").map(Self)
+    }
+
+    fn keeper(&self) -> Secret {
+        Secret(Zeroizing::new(mac(&self.0, &[b"latchd older keys of the events 1"])))
     }
 }
 

@@ -64,7 +64,7 @@ impl Desk {
     }
 
     pub fn due(&self) -> Option<JobId> {
-        self.store.read(|tx| queue::next_due(tx, true)).unwrap()
+        self.store.read(queue::next_due).unwrap()
     }
 
     pub fn rows(&self, table: &str) -> i64 {

@@ -1,6 +1,8 @@
 //! What an operator asks of the database: the same for a running daemon and for a command that works alone.
 
+mod erase;
 mod events;
+mod jobs;
 mod people;
 mod queue;
 mod status;
@@ -16,7 +18,6 @@ use crate::clock::Wall;
 use crate::control::{Reply, Request};
 use crate::store::{Store, Transaction};
 use serde_json::{Value, json};
-use std::collections::BTreeMap;
 
 /// Events that are read at once.
 const PAGE: u32 = 500;
@@ -28,6 +29,9 @@ pub struct Actor {
     pub uid: u32,
 }
 
+/// What a change gives, and what its event says of it.
+type Saying<T> = (T, Vec<(&'static str, String)>);
+
 /// The database and its keys; no keys when it is only read and nobody named them.
 pub struct Backend<'a> {
     /// The database.
@@ -36,12 +40,14 @@ pub struct Backend<'a> {
     pub keys: Option<&'a Keys>,
     /// The door's name, for events.
     pub door: &'a str,
+    /// No daemon runs: nothing is being sent.
+    pub alone: bool,
 }
 
 impl<'a> Backend<'a> {
     /// The daemon's own.
     pub fn of(shared: &'a Shared) -> Self {
-        Self { store: &shared.store, keys: Some(&shared.keys), door: &shared.config.door.name }
+        Self { store: &shared.store, keys: Some(&shared.keys), door: &shared.config.door.name, alone: false }
     }
 
     fn keys(&self) -> Result<&'a Keys, AgentError> {
@@ -59,19 +65,32 @@ impl<'a> Backend<'a> {
         user: Option<&UserId>,
         work: impl FnOnce(&Transaction<'_>, &Keys) -> Result<T, AgentError>,
     ) -> Result<T, AgentError> {
+        self.change_saying(actor, kind, job, user, |tx, keys| Ok((work(tx, keys)?, vec![])))
+    }
+
+    /// As [`Backend::change`]; the work also gives fields of the event.
+    fn change_saying<T>(
+        &self,
+        actor: Actor,
+        kind: &'static str,
+        job: Option<JobId>,
+        user: Option<&UserId>,
+        work: impl FnOnce(&Transaction<'_>, &Keys) -> Result<Saying<T>, AgentError>,
+    ) -> Result<T, AgentError> {
         let keys = self.keys()?;
         self.store.write(|tx| {
             // Looked up on both sides of the work: one of the two is there whether it adds or removes.
             let subject = |tx| user.map_or(Ok(None), |user| crate::people::pseudonym(tx, user));
             let before = subject(tx)?;
-            let done = work(tx, keys)?;
+            let (done, fields) = work(tx, keys)?;
+            let fields = fields.into_iter().chain([("uid", actor.uid.to_string())]).collect();
             let event = audit::Event {
                 kind,
                 door: self.door,
                 attempt: None,
                 job,
                 subject: before.or(subject(tx)?),
-                fields: BTreeMap::from([("uid", actor.uid.to_string())]),
+                fields,
             };
             audit::append(tx, &keys.audit, &event)?;
             Ok(done)
@@ -104,7 +123,8 @@ pub fn perform(
     send: &mut dyn FnMut(Reply),
 ) -> Result<(), AgentError> {
     let last = match asked {
-        Request::QueueList { state } => queue::list(backend, state, send)?,
+        Request::QueueList(filter) => jobs::list(backend, &filter, send)?,
+        Request::QueueStats => jobs::stats(backend)?,
         Request::QueueShow { job: id } => queue::show(backend, &id)?,
         Request::Events { after, .. } => {
             let mut count = 0_u64;
@@ -118,11 +138,12 @@ pub fn perform(
         Request::PeopleAdd { person, replace } => people::add(backend, actor, &person, replace)?,
         Request::PeopleList => people::list(backend, send)?,
         Request::PeopleShow { user_id } => people::show(backend, &user_id)?,
-        Request::PeopleRemove { user_id } => people::remove(backend, actor, &user_id)?,
+        Request::PeopleRemove { user_id } => people::remove(backend, actor, &user_id, send)?,
+        Request::PeopleErase { user_id } => erase::person(backend, actor, &user_id, send)?,
         Request::PeopleImport { format, text } => people::import(backend, actor, &format, &text)?,
         Request::PeopleUnlockOut { user_id, reader } => people::lift(backend, actor, user_id, reader)?,
         Request::QueueRetry { job } => queue::retry(backend, actor, job.as_deref())?,
-        Request::QueueDrop { job: id } => queue::drop(backend, actor, &id)?,
+        Request::QueueDrop { job: id } => queue::drop(backend, actor, &id, send)?,
         Request::QueueExport { job: id } => queue::export(backend, actor, &id, send)?,
         Request::Acknowledge => {
             backend.change(actor, "database_acknowledged", None, None, |_, _| Ok(()))?;

@@ -1,6 +1,6 @@
 //! The list of people.
 
-use super::{Actor, Backend, done, request, user};
+use super::{Actor, Backend, done, erase, request, user};
 use crate::agent::error::AgentError;
 use crate::control::Reply;
 use crate::people::{self, ImportFormat, Imported, OnExisting, PeopleError, Subject};
@@ -103,13 +103,18 @@ pub(super) fn show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError>
     Ok(done(object, text))
 }
 
-pub(super) fn remove(backend: &Backend<'_>, actor: Actor, id: &str) -> Result<Reply, AgentError> {
+pub(super) fn remove(
+    backend: &Backend<'_>,
+    actor: Actor,
+    id: &str,
+    send: &mut dyn FnMut(Reply),
+) -> Result<Reply, AgentError> {
     let id = user(id)?;
     let gone = backend.change(actor, "people_removed", None, Some(&id), |tx, _| {
         if people::remove(tx, &id)? { Ok(true) } else { Err(PeopleError::Unlisted.into()) }
     })?;
     debug_assert!(gone);
-    Ok(done(json!({"user_id": id.as_str()}), format!("{id} is off the list")))
+    erase::told(backend, json!({"user_id": id.as_str()}), &format!("{id} is off the list"), send)
 }
 
 pub(super) fn import(

@@ -1,6 +1,6 @@
 //! The jobs.
 
-use super::{Actor, Backend, PAGE, done, job, request, wall_text};
+use super::{Actor, Backend, done, erase, job, wall_text};
 use crate::agent::error::AgentError;
 use crate::control::Reply;
 use crate::queue::{self, Info, Move, State};
@@ -27,6 +27,7 @@ pub(super) fn row_json(row: &Info) -> Value {
         "verdict": decided.map(|decided| decided.verdict.name()),
         "code": decided.map(|decided| decided.code.clone()),
         "answer": answer,
+        "priority": row.class.name(),
         "tries": row.tries,
         "bytes": row.bytes,
         "has_images": row.has_images,
@@ -41,39 +42,6 @@ pub(super) fn row_text(row: &Info) -> String {
     let why = word("reason").or_else(|| word("verdict")).unwrap_or_default();
     let when = word("since").unwrap_or_else(|| "clock unknown".into());
     format!("{}  {:<15} {:<14} {why:<24} {when}", row.id, row.state.name().name(), row.task.name())
-}
-
-pub(super) fn list(
-    backend: &Backend<'_>,
-    state: Option<String>,
-    send: &mut dyn FnMut(Reply),
-) -> Result<Reply, AgentError> {
-    let state = match state.as_deref() {
-        None => None,
-        Some(name) => Some(queue::StateName::parse(name).ok_or_else(|| {
-            request(
-                "state",
-                format!("{name:?} is no state"),
-                "leave the state out to see all jobs with theirs",
-            )
-        })?),
-    };
-    let (mut after, mut count) = (0, 0_usize);
-    loop {
-        let filter = queue::Filter { state, after, limit: PAGE };
-        let rows = backend.store.read(|tx| queue::list(tx, filter))?;
-        for row in &rows {
-            after = row.seq;
-            send(Reply::Item { object: row_json(row), text: row_text(row) });
-        }
-        count += rows.len();
-        if rows.len() < PAGE as usize {
-            return Ok(done(
-                json!({"jobs": count}),
-                if count == 1 { "1 job".into() } else { format!("{count} jobs") },
-            ));
-        }
-    }
 }
 
 pub(super) fn show(backend: &Backend<'_>, id: &str) -> Result<Reply, AgentError> {
@@ -148,10 +116,15 @@ pub(super) fn export(
     Ok(done(json!({"job": id.to_string()}), "exported"))
 }
 
-pub(super) fn drop(backend: &Backend<'_>, actor: Actor, id: &str) -> Result<Reply, AgentError> {
+pub(super) fn drop(
+    backend: &Backend<'_>,
+    actor: Actor,
+    id: &str,
+    send: &mut dyn FnMut(Reply),
+) -> Result<Reply, AgentError> {
     let id = job(id)?;
     backend.change(actor, "job_dropped", Some(id), None, |tx, _| {
         Ok(queue::drop(tx, id, &format!("uid {}", actor.uid))?)
     })?;
-    Ok(done(json!({"job": id.to_string()}), "dropped; its pictures are erased"))
+    erase::told(backend, json!({"job": id.to_string()}), "dropped; its pictures are erased", send)
 }

@@ -1,5 +1,6 @@
 //! How the daemon is.
 
+use super::jobs::stats_json;
 use crate::agent::error::AgentError;
 use crate::agent::records;
 use crate::agent::shared::Shared;
@@ -11,11 +12,11 @@ use serde_json::{Value, json};
 
 /// How the daemon is; exit 1 when an operator is needed.
 pub fn status(shared: &Shared, lock: Value) -> Reply {
-    let read = shared.store.read(|tx| {
-        let readers = people::locked_out_readers(tx)?;
-        Ok::<_, AgentError>((queue::totals(tx)?, queue::paused(tx)?, tx.used_bytes()?, readers))
-    });
-    let (totals, paused, bytes, readers) = match read {
+    // Counting has a connection of its own: it must not hold the door up.
+    let own = shared.reader().ok();
+    let store = own.as_ref().unwrap_or(&shared.store);
+    let read = store.read(|tx| Ok::<_, AgentError>((queue::stats(tx)?, people::locked_out_readers(tx)?)));
+    let (stats, readers) = match read {
         Ok(read) => read,
         Err(error) => {
             return Reply::Failed { exit: 1, cause: error.to_string(), remedy: error.remedy() };
@@ -31,23 +32,23 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
     let commissioning =
         shared.config.door.sandbox_unlock == crate::config::model::SandboxUnlock::Commissioning;
     let well = alarm.is_none()
-        && paused.is_none()
+        && stats.pause.is_none()
         && matches!(lock_state.as_str(), "locked" | "unlocked")
         && !commissioning;
     let mut text = format!(
         "door {}: lock {lock_state}, clock {clock}\nqueue: {}",
         shared.config.door.name,
-        totals
-            .by_state
+        stats
+            .states
             .iter()
-            .map(|(state, count)| format!("{count} {state}"))
+            .map(|(state, depth)| format!("{} {state}", depth.jobs))
             .collect::<Vec<_>>()
             .join(", ")
     );
-    if totals.by_state.is_empty() {
+    if stats.states.is_empty() {
         text.push_str("empty");
     }
-    if let Some(pause) = &paused {
+    if let Some(pause) = &stats.pause {
         text.push_str(&format!(
             "\nALARM: the queue is paused ({}); mend it, then `latchd queue retry`",
             pause.reason.name()
@@ -75,11 +76,7 @@ pub fn status(shared: &Shared, lock: Value) -> Reply {
             "lock": lock,
             "clock": clock,
             "attempt_active": shared.attempt_active.load(std::sync::atomic::Ordering::Acquire),
-            "queue": {
-                "states": totals.by_state,
-                "paused": paused.as_ref().map(|pause| pause.reason.name()),
-                "bytes": bytes,
-            },
+            "queue": stats_json(&stats),
             "locked_out_readers": readers
                 .iter()
                 .map(|(reader, left)| json!({"reader": reader, "seconds": left.as_secs()}))

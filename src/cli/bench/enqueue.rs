@@ -156,7 +156,7 @@ fn at_depth(place: &Path, depth: u32) -> Result<Value, Failure> {
     let mut asked = Vec::new();
     for _ in 0..ASKED {
         let begun = clock.boot();
-        store.read(|tx| queue::next_due(tx, true)).map_err(|error: QueueError| failed(&error))?;
+        store.read(queue::next_due).map_err(|error: QueueError| failed(&error))?;
         asked.push(micros(begun, clock.boot()));
     }
     drop(store);
@@ -165,7 +165,7 @@ fn at_depth(place: &Path, depth: u32) -> Result<Value, Failure> {
     let begun = clock.boot();
     let (store, _) = open(&path).map_err(|error| failed(&error))?;
     store.write(queue::recover_at_start).map_err(|error: QueueError| failed(&error))?;
-    store.read(|tx| queue::next_due(tx, true)).map_err(|error: QueueError| failed(&error))?;
+    store.read(queue::next_due).map_err(|error: QueueError| failed(&error))?;
     let start = micros(begun, clock.boot());
     drop(store);
     let bytes = std::fs::metadata(&path).map_or(0, |meta| meta.len());

@@ -1,0 +1,56 @@
+//! A database of an earlier release is brought to this one's schema with all that is in it.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::indexing_slicing, clippy::panic)]
+
+use latchd::clock::{BootId, ManualClock, Wall};
+use latchd::queue::{self, policy::Class};
+use latchd::store::Store;
+use std::path::Path;
+use std::sync::Arc;
+
+#[path = "support/desk.rs"]
+mod desk;
+use desk::*;
+
+/// As release 1 made it: two boots, and three jobs that wait.
+fn first_version(path: &Path) {
+    let old = rusqlite::Connection::open(path).unwrap();
+    old.execute_batch(include_str!("../src/store/schema/1.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA application_id = 0x6c746368; PRAGMA user_version = 1;
+         INSERT INTO boots (boot_id, on_us) VALUES (unhex('01010101010101010101010101010101'), 9),
+             (unhex('02020202020202020202020202020202'), 50);",
+    )
+    .unwrap();
+    for (number, product, boot, due_us) in
+        [(1, "basic_kyc", 7, 1), (2, "authentication", 2, 50_000_000), (3, "registration", 1, 99)]
+    {
+        old.execute(
+            "INSERT INTO jobs (id, user_id, product, api, allow_new_enroll, state, due_boot_id, due_us, bytes, images,
+                 state_boot_id, state_boot_us, created_boot_id, created_boot_us)
+             VALUES (?1, 'u', ?2, 'v3', 0, 'new', ?3, ?4, 1, 1, ?3, 0, ?3, 0)",
+            ([number; 16], product, [boot; 16], due_us),
+        )
+        .unwrap();
+    }
+}
+
+#[test]
+fn what_waited_keeps_its_place_and_gets_its_line() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latchd.db");
+    first_version(&path);
+    let clock = Arc::new(ManualClock::new(latchd::clock::BootTime::from_millis(40_000), Wall::Unknown));
+    clock.reboot(BootId([2; 16]));
+    clock.advance(std::time::Duration::from_secs(40));
+    let (store, _) = Store::open(settings(&path, clock.clone())).unwrap();
+    let class = |number: u8| store.read(|tx| queue::info(tx, id(number))).unwrap().class;
+    assert_eq!([class(1), class(2), class(3)], [Class::Check, Class::Door, Class::Door]);
+    let next = || store.read(queue::next_due).unwrap();
+    assert_eq!(next(), Some(id(3)), "of an earlier boot: due");
+    store.write(|tx| queue::transition(tx, id(3), &queue::Move::Expire)).unwrap();
+    assert_eq!(next(), Some(id(1)), "put off in this boot: not yet");
+    clock.advance(std::time::Duration::from_secs(40));
+    assert_eq!(next(), Some(id(2)));
+    let stats = store.read(queue::stats).unwrap();
+    assert_eq!((stats.unfinished, stats.states["expired"].jobs), (2, 1));
+}
