@@ -34,6 +34,7 @@ mod operations;
 mod owner;
 mod records;
 pub mod rotate;
+pub mod sets;
 mod shared;
 pub mod solo;
 mod story;
