@@ -46,7 +46,7 @@ fn written(desk: &Desk, key: &Private) -> Vec<u8> {
 fn read(set: &[u8], key: &Private) -> Result<usize, QueueError> {
     let mut reader = SetReader::begin(set, key)?;
     let mut jobs = 0;
-    while reader.next()?.is_some() {
+    while reader.job()?.is_some() {
         jobs += 1;
     }
     Ok(jobs)
@@ -55,7 +55,7 @@ fn read(set: &[u8], key: &Private) -> Result<usize, QueueError> {
 fn take_all(desk: &Desk, key: &QueueKey, set: &[u8], private: &Private) {
     let mut reader = SetReader::begin(set, private).unwrap();
     assert_eq!(reader.door(), "north gate");
-    while let Some(job) = reader.next().unwrap() {
+    while let Some(job) = reader.job().unwrap() {
         desk.write(|tx| queue::take_in(tx, key, &job)).unwrap();
     }
 }
@@ -152,7 +152,7 @@ fn each_job_arrives_as_it_was_and_what_may_be_at_the_service_is_not_sent_again()
     assert!(sweep().iter().any(|swept| swept.id == id(1)));
     // A second time it is there already.
     let mut reader = SetReader::begin(set.as_slice(), &key).unwrap();
-    let first = reader.next().unwrap().unwrap();
+    let first = reader.job().unwrap().unwrap();
     let again = new.write(|tx| queue::take_in(tx, &own, &first));
     assert!(matches!(again, Err(QueueError::Exists(_))), "{again:?}");
 }

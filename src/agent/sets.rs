@@ -164,14 +164,14 @@ pub fn import(
         Private::parse(&zeroize::Zeroizing::new(std::fs::read_to_string(key).map_err(file_error(key))?))?;
     let mut set = File::open(file).map_err(file_error(file))?;
     let mut whole = SetReader::begin(BufReader::new(&set), &key)?;
-    while let Some(job) = whole.next()? {
-        (job.id()?, job.user()?, job.state()?);
+    while let Some(job) = whole.job()? {
+        job.check()?;
     }
     let alone = open_to_change(config, None)?;
     set.rewind().map_err(file_error(file))?;
     let mut reader = SetReader::begin(BufReader::new(&set), &key)?;
     let mut done = Imported { set: reader.name(), door: reader.door().to_owned(), jobs: 0, present: 0 };
-    while let Some(job) = reader.next()? {
+    while let Some(job) = reader.job()? {
         let id = job.id()?;
         let free = free_space(&config.device.state_dir);
         let taken = alone.store.write(|tx| {

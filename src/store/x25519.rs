@@ -43,8 +43,9 @@ pub fn agree(secret: &[u8; 32], other: &[u8; 32]) -> Option<Zeroizing<[u8; 32]>>
 
 fn ladder(secret: &[u8; 32], point: &[u8; 32]) -> [u8; 32] {
     let mut scalar = Zeroizing::new(*secret);
-    scalar[0] &= 248;
-    scalar[31] = scalar[31] & 127 | 64;
+    let [first, .., last] = &mut *scalar;
+    *first &= 248;
+    *last = *last & 127 | 64;
     let u = decode(point);
     let (mut x2, mut z2, mut x3, mut z3) = (ONE, ZERO, u, ONE);
     let mut swapped = 0;

@@ -138,6 +138,9 @@ fn name(once: &[u8; 32]) -> String {
     once.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// What a frame holds: its kind and its content.
+pub type Frame = (u8, Zeroizing<Vec<u8>>);
+
 /// Reads frames.
 pub struct Unframe<R: Read> {
     input: R,
@@ -180,8 +183,8 @@ impl<R: Read> Unframe<R> {
         name(&self.once)
     }
 
-    /// The next frame: its kind and content; `None` after the last, behind which there is nothing.
-    pub fn next(&mut self) -> Result<Option<(u8, Zeroizing<Vec<u8>>)>, QueueError> {
+    /// The next frame; `None` after the last, behind which there is nothing.
+    pub fn frame(&mut self) -> Result<Option<Frame>, QueueError> {
         if self.over {
             return match self.input.read(&mut [0]) {
                 Ok(0) => Ok(None),

@@ -164,7 +164,7 @@ impl<R: Read> SetReader<R> {
     /// Begins to read; refuses another's set.
     pub fn begin(input: R, key: &Private) -> Result<Self, QueueError> {
         let mut frames = Unframe::begin(input, key)?;
-        let Some((ORIGIN, bytes)) = frames.next()? else { return Err(ODD) };
+        let Some((ORIGIN, bytes)) = frames.frame()? else { return Err(ODD) };
         let Origin { door } = parse(&bytes)?;
         Ok(Self { frames, door, jobs: 0 })
     }
@@ -180,13 +180,13 @@ impl<R: Read> SetReader<R> {
     }
 
     /// The next job; `None` at the set's proper end.
-    pub fn next(&mut self) -> Result<Option<Incoming>, QueueError> {
-        let row: Row = match self.frames.next()? {
+    pub fn job(&mut self) -> Result<Option<Incoming>, QueueError> {
+        let row: Row = match self.frames.frame()? {
             Some((JOB, bytes)) => parse(&bytes)?,
             Some((END, bytes)) => {
                 let End { jobs } = parse(&bytes)?;
                 // Whether nothing follows is asked as well.
-                return if jobs == self.jobs && self.frames.next()?.is_none() { Ok(None) } else { Err(ODD) };
+                return if jobs == self.jobs && self.frames.frame()?.is_none() { Ok(None) } else { Err(ODD) };
             }
             _ => return Err(ODD),
         };
@@ -208,7 +208,7 @@ impl<R: Read> SetReader<R> {
         let length = usize::try_from(length).map_err(|_| ODD)?;
         let mut bytes = Zeroizing::new(Vec::with_capacity(length));
         while bytes.len() < length {
-            match self.frames.next()? {
+            match self.frames.frame()? {
                 Some((BYTES, more)) if !more.is_empty() && bytes.len() + more.len() <= length => {
                     bytes.extend_from_slice(&more);
                 }
@@ -228,6 +228,31 @@ impl Incoming {
     /// Whom it is about.
     pub fn user(&self) -> Result<UserId, QueueError> {
         UserId::parse(&self.row.user_id).map_err(|_| ODD)
+    }
+
+    /// Whether all its words are understood.
+    ///
+    /// # Errors
+    /// One is not.
+    pub fn check(&self) -> Result<(), QueueError> {
+        self.id()?;
+        self.user()?;
+        self.state()?;
+        self.attempt()?;
+        self.task()?;
+        self.api().map(drop)
+    }
+
+    fn attempt(&self) -> Result<Option<AttemptId>, QueueError> {
+        self.row.attempt.as_deref().map(|text| AttemptId::parse(text).ok_or(ODD)).transpose()
+    }
+
+    fn task(&self) -> Result<Task, QueueError> {
+        Task::parse(&self.row.product).ok_or(ODD)
+    }
+
+    fn api(&self) -> Result<Api, QueueError> {
+        Api::parse(&self.row.api).ok_or(ODD)
     }
 
     /// Its state, which is that of a job that is not at an end.
@@ -251,15 +276,15 @@ impl Incoming {
 pub fn take_in(tx: &Transaction<'_>, key: &QueueKey, job: &Incoming) -> Result<(), QueueError> {
     let Incoming { row, details, pictures } = job;
     let (id, user_id, state) = (job.id()?, job.user()?, job.state()?);
-    let attempt = row.attempt.as_deref().map(|text| AttemptId::parse(text).ok_or(ODD)).transpose()?;
+    let attempt = job.attempt()?;
     let pictures: Vec<_> = pictures.iter().map(|(kind, bytes)| (*kind, bytes.as_slice())).collect();
-    let task = Task::parse(&row.product).ok_or(ODD)?;
+    let task = job.task()?;
     let new = NewJob {
         id,
         attempt,
         user_id: &user_id,
         task,
-        api: Api::parse(&row.api).ok_or(ODD)?,
+        api: job.api()?,
         allow_new_enroll: row.allow_new_enroll,
         details,
         pictures: &pictures,
