@@ -107,6 +107,21 @@ fn the_search_finds_what_is_only_deleted() {
     }
 }
 
+/// The commit alone overwrites it in the log, and the file beside still has it: that is why the log is emptied first.
+#[test]
+fn an_erase_is_not_done_with_its_commit() {
+    let desk = desk();
+    for number in 1..=3 {
+        desk.add(number, Api::V3, Born::New);
+    }
+    assert!(desk.store.settle().unwrap());
+    let secrets = secrets(&open(&desk._dir.path().join("latchd.db")), &id(2).0);
+    desk.write(|tx| queue::drop(tx, id(2), "uid 0")).unwrap();
+    assert!(found(desk._dir.path(), &secrets).contains(&"wrapped key in latchd.db".to_owned()));
+    assert!(desk.store.settle().unwrap());
+    assert_eq!(found(desk._dir.path(), &secrets), Vec::<String>::new());
+}
+
 /// A copy of the file after the erase, the device key, and even the sealed rows as a flash chip may still have them:
 /// without the wrapped key no picture opens.
 #[test]

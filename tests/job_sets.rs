@@ -217,6 +217,43 @@ fn a_set_opens_for_its_key_alone_and_keeps_its_order() {
     assert!(format!("{key:?}").contains("hidden"));
 }
 
+/// The most memory that this process has had, in KiB.
+fn peak() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap();
+    let line = status.lines().find(|line| line.starts_with("VmHWM:")).unwrap();
+    line.split_whitespace().nth(1).unwrap().parse().unwrap()
+}
+
+/// 60 MB of pictures come and go with one job in memory.
+#[test]
+fn a_set_is_a_stream() {
+    let (desk, key) = (desk(), Private::random(&SystemRandom));
+    for number in 1..=40 {
+        add(&desk, number, Task::Check(Check::DocumentVerification), Api::V3, 1_500_000);
+    }
+    let file = desk._dir.path().join("jobs.set");
+    let before = peak();
+    let out = std::io::BufWriter::new(std::fs::File::create(&file).unwrap());
+    let mut set = SetWriter::begin(out, &key.public(), "door", &SystemRandom).unwrap();
+    for number in 1..=40 {
+        let job = desk.store.read(|tx| queue::load(tx, &desk.key, id(number))).unwrap();
+        set.add(&job.info, Some(&job), |job, picture, part| {
+            desk.store.read(|tx| queue::part(tx, job, &job.pictures[picture], part))
+        })
+        .unwrap();
+    }
+    drop(set.end().unwrap());
+    assert!(std::fs::metadata(&file).unwrap().len() > 60_000_000);
+    let mut reader =
+        SetReader::begin(std::io::BufReader::new(std::fs::File::open(&file).unwrap()), &key).unwrap();
+    let mut jobs = 0;
+    while reader.job().unwrap().is_some() {
+        jobs += 1;
+    }
+    assert_eq!(jobs, 40);
+    assert!(peak() - before < 10_000, "{} KiB more", peak() - before);
+}
+
 /// From one device to another by the commands alone.
 #[test]
 fn a_dead_devices_jobs_are_decided_by_another() {
