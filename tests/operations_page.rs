@@ -107,7 +107,7 @@ fn every_key_of_the_json_output_is_listed() {
         (&["queue list"], "queue list"),
         (&["queue stats"], "queue stats"),
         (&["queue list", "queue show"], &format!("queue show {job}")),
-        (&["queue export"], &format!("queue export {job} {evidence}")),
+        (&["queue export`"], &format!("queue export {job} {evidence}")),
         (&["queue retry"], "queue retry"),
         (&["queue retry"], &format!("queue drop {job}")),
         (&["events`"], "events"),

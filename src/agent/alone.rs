@@ -8,7 +8,7 @@ use crate::clock::{Clock, Random, SystemClock, SystemRandom};
 use crate::config::Config;
 use crate::config::check::credential_path;
 use crate::control::{Reply, Request};
-use crate::store::{DeviceKey, Mode, Opening, matching_key};
+use crate::store::{DeviceKey, Mode, Opening, Store, matching_key};
 use std::path::PathBuf;
 use std::sync::Arc;
 
@@ -57,6 +57,30 @@ pub fn answer(
     let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name, alone: true };
     let actor = Actor { uid: rustix::process::getuid().as_raw() };
     operations::perform(&backend, actor, request, each)
+}
+
+/// The database of a stopped daemon, under its lock, and its keys.
+pub(super) struct Alone {
+    /// The database.
+    pub store: Store,
+    /// Its keys.
+    pub keys: Keys,
+}
+
+/// Opens it to be changed, or makes it.
+pub(super) fn open_to_change(config: &Config, device_key: Option<PathBuf>) -> Result<Alone, AgentError> {
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let random: Arc<dyn Random> = Arc::new(SystemRandom);
+    owner::check(config)?;
+    let path = device_key.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
+    if database_path(config).exists() && !path.exists() {
+        return Err(AgentError::NoDeviceKey { path: path.display().to_string() });
+    }
+    let key = DeviceKey::load_or_create(&path, random.as_ref())?;
+    let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
+    refuse_replaced(&opening)?;
+    let key = matching_key(&store, key, &path, true)?;
+    Ok(Alone { store, keys: Keys { people: key.people(), queue: key.queue(), audit: key.audit() } })
 }
 
 /// A database that was just set aside is the daemon's to report: its first event names it.

@@ -35,6 +35,7 @@ mod owner;
 pub(crate) mod records;
 pub mod recover;
 pub mod rotate;
+pub mod sets;
 pub(crate) mod shared;
 pub mod solo;
 mod story;

@@ -23,6 +23,7 @@ mod run;
 pub mod sandbox;
 mod services;
 mod session;
+mod sets;
 mod status;
 mod submit;
 

@@ -1,7 +1,7 @@
 //! `latchd queue`.
 
 use super::session::Session;
-use super::{ConfigFile, Failure, output};
+use super::{ConfigFile, Failure, output, sets};
 use crate::agent::recover::Order;
 use crate::control::{JobFilter, Reply, Request};
 use crate::queue::StateName;
@@ -73,6 +73,44 @@ file proves it.")]
         #[arg(long)]
         trust_permissions: bool,
     },
+    /// Make a pair of keys for sets of jobs: FILE opens them and stays with you, FILE.pub goes to whoever exports.
+    #[command(after_help = "Example:\n  latchd queue keygen --to rescue.key && ls rescue.key rescue.key.pub")]
+    Keygen {
+        /// Where the private key is written; neither file may be there yet.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+    },
+    /// Write all unfinished jobs of a dead device, with their pictures, encrypted to a public key.
+    ///
+    /// Works on the database of a stopped daemon, or on a copy of it with the device key beside it. The jobs stay there: that
+    /// database must not be used for sending any more.
+    #[command(
+        after_help = "Example:\n  latchd queue export-set --config dead/latchd.toml --device-key dead/device.key \
+--recipient rescue.key.pub --to dead.set"
+    )]
+    ExportSet {
+        /// The new file.
+        #[arg(long, value_name = "FILE")]
+        to: PathBuf,
+        /// The public key, as `latchd queue keygen` wrote it.
+        #[arg(long, value_name = "FILE")]
+        recipient: PathBuf,
+        /// The dead device's key, when it is not where the configuration says.
+        #[arg(long, value_name = "FILE")]
+        device_key: Option<PathBuf>,
+    },
+    /// Take the jobs of a set into this device's queue; the daemon must be stopped.
+    ///
+    /// They keep their ids and their age. What is here already is left alone, so the command can be repeated. What the dead device may
+    /// have sent is not sent again. A set that is cut off or changed, or for another key, gives nothing.
+    #[command(after_help = "Example:\n  latchd queue import-set dead.set --key rescue.key")]
+    ImportSet {
+        /// The set.
+        file: PathBuf,
+        /// The private key, as `latchd queue keygen` wrote it.
+        #[arg(long, value_name = "FILE")]
+        key: PathBuf,
+    },
     /// Write a job and its pictures into a directory, readable by you alone.
     #[command(after_help = "Example:\n  latchd queue export 0198f3c2-… ./evidence && ls -l ./evidence")]
     Export {
@@ -126,6 +164,11 @@ pub fn run(args: QueueArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         Action::Recover { file, device_key, trust_permissions } => {
             recover(&session, Order { file, device_key, trust_permissions }, format)
         }
+        Action::Keygen { to } => sets::keygen(&session, &to, format),
+        Action::ExportSet { to, recipient, device_key } => {
+            sets::export(&session, &to, &recipient, device_key, format)
+        }
+        Action::ImportSet { file, key } => sets::import(&session, &file, &key, format),
         Action::Export { job, directory } => export(&session, job, &directory, format),
     }
 }

@@ -56,6 +56,7 @@ pub fn forget_person(
 
 /// Whether the service took it, or may have.
 fn may_be_there(tx: &Transaction<'_>, seq: i64) -> Result<bool, QueueError> {
-    let sql = "SELECT 1 FROM job_times WHERE job = ?1 AND state IN ('accepted', 'unknown_outcome') LIMIT 1";
+    let sql = "SELECT 1 FROM job_times WHERE job = ?1 AND (state IN ('accepted', 'unknown_outcome')
+                   OR (state = 'held' AND reason <> 'clock')) LIMIT 1";
     Ok(tx.one(sql, [seq], |_| Ok(()))?.is_some())
 }

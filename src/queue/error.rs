@@ -29,6 +29,12 @@ pub enum QueueError {
     /// Its pictures are on their way to the service.
     #[error("job {0} is being sent: nothing was erased")]
     BeingSent(JobId),
+    /// A set of jobs that is not as it must be.
+    #[error("the job set: {0}")]
+    Set(&'static str),
+    /// The file of a set.
+    #[error("the job set's file: {0}")]
+    SetFile(#[source] std::io::Error),
     /// The pictures are gone, and without them nothing can be sent or exported.
     #[error("job {0}: images erased")]
     ImagesErased(JobId),
@@ -43,6 +49,10 @@ impl QueueError {
             Self::Exists(_) => "report this as a defect, with the job's id",
             Self::Illegal { .. } => "latchd queue show tells where the job stands",
             Self::BeingSent(_) => "try again in a minute: a submission has its time limits",
+            Self::Set(_) => {
+                "check which file and which key these are; copy the set once more: nothing of it was taken"
+            }
+            Self::SetFile(_) => "check the medium and its free space",
             Self::ImagesErased(_) => "let the person try again: the pictures were erased as promised",
         }
     }

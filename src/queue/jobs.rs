@@ -452,7 +452,7 @@ fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {
     Ok(tx.all(sql, [], |row| row.get(0).map(JobId))?)
 }
 
-fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
+pub(super) fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
     let (boot_id, boot, wall) = tx.now().columns();
     // A job that is tried for days writes the same states again and again: the first time and the last are kept.
     tx.execute(

@@ -15,6 +15,7 @@ mod operator;
 pub mod policy;
 mod rewrap;
 mod row;
+mod set;
 pub mod states;
 mod stats;
 
@@ -32,5 +33,6 @@ pub use jobs::{
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
 pub use rewrap::rewrap;
+pub use set::{Incoming, Private, Public, SetReader, SetWriter, take_in};
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};
 pub use stats::{Depth, Stats, Totals, stats, totals};

@@ -20,6 +20,7 @@ mod schema;
 pub mod seal;
 mod stamp;
 mod transaction;
+pub mod x25519;
 
 pub use belongs::{check_key, note_key};
 pub use error::StoreError;

@@ -39,7 +39,8 @@ impl Secret {
         &self.0
     }
 
-    fn from_slice(bytes: &[u8]) -> Option<Self> {
+    /// From 32 bytes.
+    pub fn from_slice(bytes: &[u8]) -> Option<Self> {
         let mut secret = Zeroizing::new([0; 32]);
         (bytes.len() == secret.len()).then(|| {
             secret.copy_from_slice(bytes);
