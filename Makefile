@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo check test conformance bench sim disk soak wear cross deb board board-full install clean-cache
+.PHONY: help prerequisites build demo check test conformance bench sim soak wear cross deb board board-full install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,12 @@ sim: prerequisites ## Simulated histories and the exhaustive check (SEEDS=10000 
 
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh
+
+wear: prerequisites ## Count the bytes that a job and an idle hour write to a flash of their own (root)
+	@scripts/wear.sh
+
+soak: prerequisites ## Feed a daemon for T=30 minutes while its link is cut; memory, file and accounts must hold
+	@scripts/soak.sh
 
 cross: ## Build for ARM boards and run the pure rooms' tests as these would (ARCHS="arm64 armhf")
 	@scripts/cross.sh build $(or $(ARCHS),arm64 armhf)

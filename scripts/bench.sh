@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Builds the release, fetches the peers into a private environment and runs the benchmarks of docs/benchmarks.md.
 #
-# usage: bench.sh [submit|verdict|stream|edge|path|start|capture|enqueue|drain]…     all by default
+# usage: bench.sh [submit|verdict|stream|edge|path|start|capture|queue|drain]…     all by default
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -16,4 +16,4 @@ if [[ ! -x $peers/bin/python ]] || ! "$peers/bin/python" -c 'import usesmileid, 
     python3 -m venv "$peers"
     "$peers/bin/pip" install --quiet usesmileid==12.1.0 pillow==12.0.0
 fi
-exec python3 scripts/bench/run.py "$(realpath "$CARGO_TARGET_DIR/release/latchd")" "$peers/bin/python" "$@"
+exec python3 -B scripts/bench/run.py "$(realpath "$CARGO_TARGET_DIR/release/latchd")" "$peers/bin/python" "$@"

@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture|enqueue|drain]…
+usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture|queue|drain]…
 """
 
 import json
@@ -8,7 +8,6 @@ import os
 import shutil
 import signal
 import socket
-import sqlite3
 import sqlite3
 import ssl
 import statistics
@@ -20,7 +19,7 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture", "enqueue", "drain"]
+parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture", "queue", "drain"]
 
 
 # Where databases are measured: a memory file system would sync nothing.
@@ -74,8 +73,8 @@ for n in range(8):
 
 # ---------------------------------------------------------------------- the protocol client
 
-def prepared(url, ca, images, key):
-    """A prepared request on a raw TLS socket, as a function that sends it and reads the answer."""
+def floor(url, ca, images, key):
+    """A prepared request on a raw TLS socket: what server and kernel take without any client."""
     host, port = url.removeprefix("https://").split(":")
     context = ssl.create_default_context(cafile=ca)
     raw = socket.create_connection((host, int(port)))
@@ -120,22 +119,13 @@ def prepared(url, ca, images, key):
     request = (f"POST /v3/authentication HTTP/1.1\r\nHost: {host}\r\nSmileID-Token: {token}\r\n"
                f"Content-Type: multipart/form-data; boundary={boundary}\r\n"
                f"Content-Length: {len(body)}\r\n\r\n").encode() + body
-
-    def once():
-        connection.sendall(request)
-        status, body = answer()
-        assert status == 202, body
-
-    return once
-
-
-def floor(url, ca, images, key):
-    """What server and kernel take without any client."""
-    once, wall = prepared(url, ca, images, key), []
+    wall = []
     for _ in range(JOBS):
         begin = time.perf_counter()
-        once()
+        connection.sendall(request)
+        status, body = answer()
         wall.append((time.perf_counter() - begin) * 1e6)
+        assert status == 202, body
     return statistics.median(wall)
 
 
@@ -331,7 +321,7 @@ def start():
                 rows.append((f"{name}: idle wake-ups a second", [(switches(pid) - before[name]) / 20]))
                 rows.append((f"{name}: idle memory, MiB", [memory(pid)]))
             end(daemon)
-            subprocess.run([latchd, "bench", "queue", "--config", config, "--jobs", "10000"], check=True,
+            subprocess.run([latchd, "bench", "fill", "--config", config, "--jobs", "10000"], check=True,
                            stdout=subprocess.DEVNULL)
             ready("ready with 10,000 queued jobs, ms")
             table("Start and idle", rows)
@@ -393,76 +383,6 @@ def path():
             end(daemon, sandbox, guard)
 
 
-# ---------------------------------------------------------------------- the queue
-
-def enqueue():
-    with tempfile.TemporaryDirectory(dir=DISK) as directory:
-        rates, tails, deep = [], [], []
-        for _ in range(ROUNDS):
-            out = subprocess.run([latchd, "bench", "enqueue", "--directory", directory, "--json"], check=True,
-                                 capture_output=True, text=True)
-            figures = json.loads(out.stdout)
-            made = figures["enqueue"]
-            rates.append(made["ours_per_second"] / made["peer_per_second"])
-            tails.append(made["ours"]["p99_us"] / made["peer"]["p99_us"])
-            deep.append(figures["depth"])
-        rows = [("durable jobs of 220 KB a second, beside a bare program", rates), ("p99 beside its p99", tails)]
-        for index, depth in enumerate(deep[0]):
-            name = f"{depth['jobs']:,} jobs"
-            rows.append((f"{name}: the next job, us", [one[index]["next_job"]["median_us"] for one in deep]))
-            cold = "cold" if depth["start_is_cold"] else "warm"
-            rows.append((f"{name}: start ({cold}), ms", [one[index]["start_us"] / 1e3 for one in deep]))
-        table("Queue, 300 jobs in turn with the peer a run", rows)
-
-
-DRAINED = 2000
-
-
-def drain():
-    """From a full queue to the service, beside a bare loop of two durable commits and one prepared request a job."""
-    with tempfile.TemporaryDirectory(dir=DISK) as directory:
-        scenario = write(directory, "slow.toml", "[default]\ndecide_after_ms = 86400000\n")
-        sandbox, url, ca = start_sandbox(directory, "bench-key", "--scenario", scenario)
-        images = os.path.join(directory, "images")
-        os.mkdir(images)
-        make_pictures(images)
-        config, guard = make_site(directory, url)
-        text = open(config).read().replace("min_free_mib = 0", "min_free_mib = 0\nmax_mib = 4096\nmax_jobs = 10000")
-        write(directory, "latchd.toml", text)
-        daemon = None
-        try:
-            subprocess.run([latchd, "bench", "queue", "--config", config, "--jobs", str(DRAINED), "--images", images],
-                           check=True, stdout=subprocess.DEVNULL)
-            daemon, _ = run_daemon(directory, config)
-            database = sqlite3.connect(f"file:{directory}/latchd.db?mode=ro", uri=True)
-            count = lambda state: database.execute("SELECT count(*) FROM jobs WHERE state = ?", (state,)).fetchone()[0]
-            begin, first, most = time.perf_counter(), count("accepted"), 0
-            while (done := count("accepted")) < DRAINED:
-                most = max(most, count("sending"))
-                assert time.perf_counter() - begin < 600, f"{done} of {DRAINED} after ten minutes"
-                time.sleep(0.2)
-            ours = (DRAINED - first) / (time.perf_counter() - begin)
-            end(daemon)
-            daemon = None
-            once = prepared(url, ca, images, "bench-key")
-            bare = sqlite3.connect(f"{directory}/bare.db", isolation_level=None)
-            for setting in ("journal_mode = WAL", "synchronous = FULL"):
-                bare.execute(f"PRAGMA {setting}")
-            bare.execute("CREATE TABLE job (id INTEGER PRIMARY KEY, state TEXT)")
-            bare.executemany("INSERT INTO job (state) VALUES (?)", [("new",)] * DRAINED)
-            begin = time.perf_counter()
-            for job in range(1, DRAINED + 1):
-                bare.execute("UPDATE job SET state = 'sending' WHERE id = ?", (job,))
-                once()
-                bare.execute("UPDATE job SET state = 'accepted' WHERE id = ?", (job,))
-            peer = DRAINED / (time.perf_counter() - begin)
-            table(f"Drain, {DRAINED} jobs of 220 KB",
-                  [("latchd, jobs a second", [ours]), ("bare loop, jobs a second", [peer]),
-                   ("ratio", [ours / peer]), ("most jobs in sending", [most])])
-        finally:
-            end(*[child for child in (daemon, sandbox, guard) if child])
-
-
 def capture():
     image = os.path.join(os.path.dirname(os.path.dirname(HERE)), "tests", "fixtures", "astronaut.png")
     rows = {}
@@ -476,6 +396,79 @@ def capture():
     table(f"Capture, {ROUNDS} runs", list(rows.items()))
 
 
+# ---------------------------------------------------------------------- the queue
+
+def queue():
+    out = subprocess.run([latchd, "bench", "queue", "--json", "--directory", DISK], check=True, capture_output=True, text=True)
+    found = json.loads(out.stdout)
+    enqueue, sides = found["enqueue"], {"latchd": found["enqueue"]["latchd"], "bare SQLite": found["enqueue"]["bare"]}
+    rows = []
+    for name, side in sides.items():
+        rows.append((f"{name}: captures made durable a second", side["per_second"]))
+        rows += [(f"{name}: {share}, ms", [side[f"{share}_us"] / 1e3]) for share in ("p50", "p99")]
+    rows.append(("latchd: of it sealing, ms", [enqueue["seal_us"] / 1e3]))
+    table(f"Enqueue, {enqueue['payload_bytes']} bytes, {enqueue['rounds']} rounds of {enqueue['jobs']} in turn", rows)
+    print(f"  ratios: rate {enqueue['rate_ratio']:.2f}, p99 {enqueue['p99_ratio']:.2f}")
+    depths = found["depth"]["depths"]
+    print(f"\nA queue of some depth, nine pictures of 1 kB a job, median ms (load average {load()})")
+    print(f"  {'jobs':<44}" + "".join(f"{depth['depth']:>12,}" for depth in depths))
+    for part in ("next_job", "whole_turn", "none_due", "next_wake", "room"):
+        print(f"  {part.replace('_', ' '):<44}" + "".join(f"{depth[part]['p50_us'] / 1e3:>12.3f}" for depth in depths))
+    for kind in ("warm", "cold"):
+        # Only root may have the disk's pages forgotten.
+        for part in depths[0][f"start_{kind}"] or {}:
+            print(f"  {kind + ' start, ' + part[:-3].replace('_', ' '):<44}"
+                  + "".join(f"{depth[f'start_{kind}'][part] / 1e3:>12.2f}" for depth in depths))
+    for name, plan in found["depth"]["plans"].items():
+        print(f"  plan of {name}: {plan}")
+
+
+# ---------------------------------------------------------------------- the drain
+
+DRAINED, DRAIN_ROUNDS = 2000, 3
+
+
+def drain():
+    import pathlib
+    import desk
+    rows = {name: [] for name in ("drain to accepted, jobs a second", "bare loop, jobs a second", "jobs in sending at once, most",
+                                 "status calls meanwhile, a job", "ratio of the round")}
+    for _ in range(DRAIN_ROUNDS):
+        with tempfile.TemporaryDirectory(dir=DISK) as directory:
+            # Nothing is decided while the others are handed over, so that acceptance alone is measured.
+            site = desk.Site(latchd, directory, scenario="[default]\ndecide_after_ms = 3600000\n")
+            try:
+                desk.full_size(site.place)
+                subprocess.run([latchd, "bench", "fill", "--config", site.config, "--jobs", str(DRAINED), "--images",
+                                site.place], check=True, stdout=subprocess.DEVNULL)
+                site.guard()
+                daemon = site.daemon()
+                seen = lambda: sum(1 for line in open(site.place / "taken.log") if "job=" in line) >= DRAINED
+                assert desk.until(seen, 300), "the drain did not come to its end"
+                time.sleep(1)
+                site.end(daemon)
+                database = sqlite3.connect(pathlib.Path(site.state) / "latchd.db")
+                times = database.execute(
+                    "SELECT min(boot_us) FILTER (WHERE state = 'sending'), max(boot_us) FILTER (WHERE state = 'accepted')"
+                    " FROM job_times GROUP BY job ORDER BY 1").fetchall()
+                looks = database.execute("SELECT sum(tries) FROM jobs").fetchone()[0]
+                rows["status calls meanwhile, a job"].append(looks / DRAINED)
+                database.close()
+                assert len(times) == DRAINED and all(start and end for start, end in times), times[:3]
+                seconds = (max(end for _, end in times) - times[0][0]) / 1e6
+                rows["drain to accepted, jobs a second"].append(DRAINED / seconds)
+                over = 1 + sum(1 for before, after in zip(times, times[1:]) if after[0] < before[1])
+                rows["jobs in sending at once, most"].append(over)
+                out = subprocess.run([latchd, "bench", "floor", "--json", "--url", site.url, "--ca", site.place / "tls/ca.pem",
+                                      "--images", site.place, "--partner-id", "1234", "--api-key", "bench-key", "--jobs",
+                                      str(DRAINED), "--directory", DISK], check=True, capture_output=True, text=True)
+                rows["bare loop, jobs a second"].append(json.loads(out.stdout)["per_second"])
+                rows["ratio of the round"].append(rows["drain to accepted, jobs a second"][-1] / rows["bare loop, jobs a second"][-1])
+            finally:
+                site.end()
+    table(f"Drain of {DRAINED} jobs of 220 kB to accepted, {DRAIN_ROUNDS} rounds in turn", list(rows.items()))
+
+
 for part in parts:
     {"submit": submit, "verdict": verdict, "stream": stream, "edge": edge, "path": path, "start": start, "capture": capture,
-     "enqueue": enqueue, "drain": drain}[part]()
+     "queue": queue, "drain": drain}[part]()

@@ -289,6 +289,7 @@ fn recover_job(damaged: &Store, store: &Store, keys: &Keys, info: &Info) -> Resu
         State::Decided(_) | State::Expired | State::Dropped { .. } => vec![],
     };
     store.write(|tx| {
+        queue::adopt_anew(tx)?;
         queue::enqueue(
             tx,
             &keys.queue,

@@ -427,6 +427,16 @@ pub fn release_clock_held(tx: &Transaction<'_>) -> Result<u32, QueueError> {
 /// other one may have cannot be asked about any more and becomes a dead letter. Gives those.
 pub fn adopt(tx: &Transaction<'_>, configured: Api) -> Result<Vec<JobId>, QueueError> {
     let api = configured.name();
+    // Looking at every job would delay the start of a deep queue, and the protocol hardly ever changes.
+    let known =
+        tx.one("SELECT value FROM facts WHERE name = 'protocol'", [], |row| row.get::<_, String>(0))?;
+    if known.as_deref() == Some(api) {
+        return Ok(Vec::new());
+    }
+    tx.execute(
+        "INSERT INTO facts (name, value) VALUES ('protocol', ?1) ON CONFLICT (name) DO UPDATE SET value = ?1",
+        [api],
+    )?;
     tx.execute(
         "UPDATE jobs SET api = ?1, reserved = 0
          WHERE api <> ?1 AND state IN ('new', 'held') AND remote_id IS NULL",
@@ -439,6 +449,12 @@ pub fn adopt(tx: &Transaction<'_>, configured: Api) -> Result<Vec<JobId>, QueueE
         transition(tx, *id, &Move::DeadLetter { reason, answer: None })?;
     }
     Ok(foreign)
+}
+
+/// Jobs came from elsewhere: the next start looks at the protocol of all of them.
+pub fn adopt_anew(tx: &Transaction<'_>) -> Result<(), QueueError> {
+    tx.execute("DELETE FROM facts WHERE name = 'protocol'", [])?;
+    Ok(())
 }
 
 /// Whether a job waits for the clock: a read, so that a round of housekeeping that finds none writes nothing.

@@ -27,8 +27,9 @@ pub use due::{
 pub use erase::{Forgotten, forget_person};
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held,
-    info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition, whole,
+    Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, adopt_anew, begin, by_remote, enqueue, find,
+    has_clock_held, info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition,
+    whole,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};

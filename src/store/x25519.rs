@@ -25,15 +25,15 @@ mod tests {
         all
     }
 
-    /// RFC 7748, section 6.1.
+    /// RFC 7748, section 5.2.
     #[test]
     fn both_sides_agree_as_in_the_rfc() {
-        let alice = bytes("77076d0a7318a57d3c16c17251b26645df4c2f92ebc099b2f61e95bb7a2fa62a");
-        let bob = bytes("5dab087e624a8a4b79e17f8b83800ee66f3bb1292618b6fd1c2f8b27ff88e0eb");
-        assert_eq!(public(&alice), bytes("8520f0098930a754748b7ddcb43ef75a0dbf3a0d26381af4eba4a98eaa9b4e6a"));
-        let shared = bytes("4a5d9d5ba4ce2de1728e3bf480350f25e07e21c947d19e3376f09b3c1e161742");
-        assert_eq!(*agree(&alice, &public(&bob)).unwrap(), shared);
-        assert_eq!(*agree(&bob, &public(&alice)).unwrap(), shared);
+        let secret = bytes("a546e36bf0527c9d3b16154b82465edd62144c0ac1fc5a18506a2244ba449ac4");
+        let point = bytes("e6db6867583030db3594c1a424b15f7c726624ec26b3353b10a903a6d0ab1c4c");
+        let wanted = bytes("c3da55379de9c6908e94ea4df28d084f32eccf03491c71f754b4075577a28552");
+        assert_eq!(*agree(&secret, &point).unwrap(), wanted);
+        let (one, two) = ([3; 32], [4; 32]);
+        assert_eq!(agree(&one, &public(&two)).unwrap(), agree(&two, &public(&one)).unwrap());
     }
 
     #[test]

@@ -1,8 +1,11 @@
 //! `latchd bench`: measurements of this machine. docs/benchmarks.md says what is compared with what.
 
 mod capture;
+mod desk;
 mod edge;
-mod enqueue;
+mod floor;
+mod queue;
+mod wear;
 
 use super::{Failure, output};
 use crate::agent::bulk::small;
@@ -44,7 +47,7 @@ enum What {
     },
     /// Fills the queue of a configuration with jobs of small pictures, in bulk, and reports the time of a commit.
     /// Only into a database without jobs: it is for measuring the start with a full queue.
-    Queue {
+    Fill {
         /// The configuration.
         #[arg(long, value_name = "FILE")]
         config: PathBuf,
@@ -55,18 +58,19 @@ enum What {
         #[arg(long, value_name = "DIR")]
         images: Option<PathBuf>,
     },
-    /// A job made durable, beside a bare program that writes the same bytes; the next job and the start of a deep queue.
-    Enqueue {
-        /// A directory on the disk that is measured; what is written there is removed again.
+    /// The least that a drain must do: two durable commits and one prepared request a job, one job after another.
+    Floor {
+        #[command(flatten)]
+        target: Target,
+        /// Directory for the database; on the disk that is measured.
         #[arg(long, value_name = "DIR")]
-        directory: PathBuf,
-        /// How many jobs of 220 KB.
-        #[arg(long, default_value_t = 300)]
-        jobs: u32,
-        /// How deep the queues of small jobs are.
-        #[arg(long, value_delimiter = ',', default_value = "100,10000,100000")]
-        depths: Vec<u32>,
+        directory: Option<PathBuf>,
     },
+    /// Writes jobs from their enqueueing to their verdict, for a script that counts the bytes on the device.
+    #[command(hide = true)]
+    Wear(wear::WearArgs),
+    /// A capture made durable beside bare SQLite, whose turn it is, and a start, with many jobs waiting.
+    Queue(queue::QueueArgs),
     /// From the grant to the edge of a recording line, and from a durable intent to the edge, with the real guard.
     Edge {
         /// How many grants.
@@ -139,8 +143,10 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
         }
         What::Capture { image } => capture::run(format, &image)?,
         What::Edge { grants, directory } => edge::run(format, grants, directory)?,
-        What::Enqueue { directory, jobs, depths } => enqueue::run(format, &directory, jobs, &depths)?,
-        What::Queue { config, jobs, images } => fill_queue(format, &config, jobs, images.as_deref())?,
+        What::Queue(args) => queue::run(format, args)?,
+        What::Floor { target, directory } => floor::run(format, &target, directory)?,
+        What::Wear(args) => wear::run(format, &args)?,
+        What::Fill { config, jobs, images } => fill_queue(format, &config, jobs, images.as_deref())?,
     }
     Ok(ExitCode::SUCCESS)
 }

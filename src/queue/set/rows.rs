@@ -276,6 +276,7 @@ impl Incoming {
 pub fn take_in(tx: &Transaction<'_>, key: &QueueKey, job: &Incoming) -> Result<(), QueueError> {
     let Incoming { row, details, pictures } = job;
     let (id, user_id, state) = (job.id()?, job.user()?, job.state()?);
+    jobs::adopt_anew(tx)?;
     let attempt = job.attempt()?;
     let pictures: Vec<_> = pictures.iter().map(|(kind, bytes)| (*kind, bytes.as_slice())).collect();
     let task = job.task()?;
