@@ -53,7 +53,7 @@ pub fn answer(
     let (store, opening) = open_store(config, mode, &clock, &random)?;
     refuse_replaced(&opening)?;
     let key = key.map(|key| matching_key(&store, key, &path, !looks)).transpose()?;
-    let keys = key.map(|key| Keys { people: key.people(), queue: key.queue(), audit: key.audit() });
+    let keys = key.as_ref().map(Keys::of);
     let backend = Backend { store: &store, keys: keys.as_ref(), door: &config.door.name, alone: true };
     let actor = Actor { uid: rustix::process::getuid().as_raw() };
     operations::perform(&backend, actor, request, each)
@@ -80,7 +80,7 @@ pub(super) fn open_to_change(config: &Config, device_key: Option<PathBuf>) -> Re
     let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
     refuse_replaced(&opening)?;
     let key = matching_key(&store, key, &path, true)?;
-    Ok(Alone { store, keys: Keys { people: key.people(), queue: key.queue(), audit: key.audit() } })
+    Ok(Alone { store, keys: Keys::of(&key) })
 }
 
 /// A database that was just set aside is the daemon's to report: its first event names it.

@@ -1,23 +1,23 @@
 //! Salvages what verifies from a database that was set aside: people whose seal opens, lock-outs, and jobs whose pictures
 //! all open under their own key. Nothing that fails is taken, and nothing that is taken opens the door by itself.
 
+use super::alone::open_to_change;
 use super::error::AgentError;
-use super::operations::Actor;
-use super::owner;
-use super::shared::{Keys, open_store};
-use crate::access::{JobId, UserId};
+use super::shared::Keys;
+use crate::access::UserId;
 use crate::audit;
-use crate::clock::{Clock, Random, SystemClock, SystemRandom};
+use crate::clock::{SystemClock, SystemRandom};
 use crate::config::Config;
-use crate::config::check::credential_path;
 use crate::people::{self, NewPerson, OnExisting};
-use crate::queue::{self, Born, HeldReason, Info, Move, NewJob, QueueError, State};
-use crate::store::{DeviceKey, Mode, Settings, Store, StoreError, Transaction, matching_key};
+use crate::queue::policy::Class;
+use crate::queue::{self, Born, HeldReason, Info, NewJob, Past, QueueError, State};
+use crate::store::{Mode, Settings, Store, StoreError};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use zeroize::Zeroizing;
 
 /// What is to be salvaged.
 #[derive(Debug, Clone)]
@@ -54,35 +54,25 @@ pub struct Recovered {
 /// # Errors
 /// The database in use cannot be opened, or nothing of the damaged one can be read.
 pub fn run(config: &Config, order: &Order) -> Result<Recovered, AgentError> {
-    owner::check(config)?;
-    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
-    let random: Arc<dyn Random> = Arc::new(SystemRandom);
-    let path = order.device_key.clone();
-    let path = path.unwrap_or_else(|| credential_path("device-key", &config.device.device_key_file));
-    if !path.exists() {
-        return Err(AgentError::NoDeviceKey { path: path.display().to_string() });
-    }
-    let key = DeviceKey::load_or_create(&path, random.as_ref())?;
-    let (store, opening) = open_store(config, Mode::ReadWrite, &clock, &random)?;
-    super::alone::refuse_replaced(&opening)?;
-    let keys = Keys::of(&matching_key(&store, key, &path, true)?);
+    let alone = open_to_change(config, order.device_key.clone())?;
+    let (store, keys) = (&alone.store, &alone.keys);
     let copy = Copy::of(&order.file, &config.device.state_dir)?;
     let (damaged, _) = Store::open(Settings {
         path: copy.0.clone(),
         vfs: None,
-        clock,
-        random,
+        clock: Arc::new(SystemClock::new()),
+        random: Arc::new(SystemRandom),
         mode: Mode::ReadOnly,
         max_bytes: 0,
     })?;
     let mut sum = Recovered::default();
-    recover_people(&damaged, &store, &keys, order.trust_permissions, &mut sum)?;
-    sum.lockouts = recover_lockouts(&damaged, &store)?;
-    recover_jobs(&damaged, &store, &keys, &mut sum)?;
-    let actor = Actor { uid: rustix::process::getuid().as_raw() };
+    recover_people(&damaged, store, keys, order.trust_permissions, &mut sum)?;
+    let lockouts = damaged.read(|from| store.write(|to| people::take_over(from, to)))?;
+    sum.lockouts = u32::try_from(lockouts).unwrap_or(u32::MAX);
+    recover_jobs(&damaged, store, keys, &mut sum)?;
     store.write(|tx| {
         let fields = [
-            ("uid", actor.uid.to_string()),
+            ("uid", rustix::process::getuid().as_raw().to_string()),
             ("people", sum.people.to_string()),
             ("lockouts", sum.lockouts.to_string()),
             ("jobs", sum.jobs.to_string()),
@@ -141,26 +131,6 @@ impl Drop for Copy {
     }
 }
 
-/// The values of a column from both ends: damage in the middle stops a walk, and what lies behind it is met the other way.
-fn from_both_ends<T: rusqlite::types::FromSql + PartialEq>(
-    tx: &Transaction<'_>,
-    (table, column, order): (&str, &str, &str),
-) -> Vec<T> {
-    let mut found: Vec<T> = Vec::new();
-    let mut back: Vec<T> = Vec::new();
-    for (way, to) in [("ASC", &mut found), ("DESC", &mut back)] {
-        let sql = format!("SELECT {column} FROM {table} ORDER BY {order} {way}");
-        // What was read before the damage counts.
-        let _ = tx.each(&sql, [], |row| {
-            to.push(row.get(0)?);
-            Ok(true)
-        });
-    }
-    back.retain(|value| !found.contains(value));
-    found.extend(back.into_iter().rev());
-    found
-}
-
 fn recover_people(
     damaged: &Store,
     store: &Store,
@@ -168,8 +138,7 @@ fn recover_people(
     trust: bool,
     sum: &mut Recovered,
 ) -> Result<(), AgentError> {
-    let ids: Vec<String> =
-        damaged.read(|tx| Ok::<_, StoreError>(from_both_ends(tx, ("people", "user_id", "id"))))?;
+    let ids = damaged.read(|tx| Ok::<_, StoreError>(people::readable_ids(tx)))?;
     for text in ids {
         let Ok(user) = UserId::parse(&text) else {
             sum.people_lost += 1;
@@ -198,39 +167,9 @@ fn recover_people(
     Ok(())
 }
 
-/// Who, how long, and since when, as the table has it.
-type LockoutRow = (String, String, i64, [u8; 16], i64, Option<i64>);
-
-/// A lock-out makes the door stricter: whatever can be read is taken.
-fn recover_lockouts(damaged: &Store, store: &Store) -> Result<u32, AgentError> {
-    let mut rows: Vec<LockoutRow> = Vec::new();
-    let read = damaged.read(|tx| {
-        tx.each("SELECT kind, name, lasts_ms, boot_id, boot_us, wall_ms FROM lockouts", [], |row| {
-            rows.push((row.get(0)?, row.get(1)?, row.get(2)?, row.get(3)?, row.get(4)?, row.get(5)?));
-            Ok(true)
-        })
-    });
-    if let Err(error) = read {
-        log::warn!("not all lock-outs can be read: {error}");
-    }
-    let mut taken = 0;
-    for row in rows {
-        let changed = store.write(|tx| {
-            tx.execute(
-                "INSERT INTO lockouts (kind, name, lasts_ms, boot_id, boot_us, wall_ms)
-                 VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING",
-                row,
-            )
-        })?;
-        taken += u32::try_from(changed).unwrap_or(0);
-    }
-    Ok(taken)
-}
-
 fn recover_jobs(damaged: &Store, store: &Store, keys: &Keys, sum: &mut Recovered) -> Result<(), AgentError> {
-    let ids: Vec<[u8; 16]> =
-        damaged.read(|tx| Ok::<_, StoreError>(from_both_ends(tx, ("jobs", "id", "seq"))))?;
-    for id in ids.into_iter().map(JobId) {
+    let ids = damaged.read(|tx| Ok::<_, StoreError>(queue::readable_ids(tx)))?;
+    for id in ids {
         let info = match damaged.read(|tx| queue::info(tx, id)) {
             Ok(info) => info,
             Err(_) => {
@@ -258,8 +197,7 @@ fn recover_jobs(damaged: &Store, store: &Store, keys: &Keys, sum: &mut Recovered
 }
 
 fn recover_job(damaged: &Store, store: &Store, keys: &Keys, info: &Info) -> Result<(), QueueError> {
-    let mut details = zeroize::Zeroizing::new(b"{}".to_vec());
-    let mut pictures = Vec::new();
+    let (mut details, mut pictures) = (Zeroizing::new(Vec::new()), Vec::new());
     if info.has_images {
         // All of it is unsealed: what does not verify is not taken.
         damaged.read(|tx| {
@@ -270,45 +208,29 @@ fn recover_job(damaged: &Store, store: &Store, keys: &Keys, info: &Info) -> Resu
             details = job.details;
             Ok::<_, QueueError>(())
         })?;
-    } else if info.remote.is_none() && info.state != State::UnknownOutcome {
+    } else if matches!(info.state, State::New | State::Held(HeldReason::Clock)) {
         return Err(QueueError::ImagesErased(info.id));
     }
     let pictures: Vec<_> = pictures.iter().map(|(kind, jpeg)| (*kind, jpeg.0.as_slice())).collect();
-    let accept = || info.remote.clone().map(|remote| Move::Accept { remote });
-    let steps = match &info.state {
-        State::New | State::Held(HeldReason::Clock) if !info.reserved => vec![],
-        // The service may have it: looked up, or left to a person, never sent again as if it were new.
-        State::New | State::Held(HeldReason::Clock) | State::Sending | State::UnknownOutcome => {
-            vec![Some(Move::Send), Some(Move::LoseAnswer)]
-        }
-        State::DeadLetter { reason, answer } => {
-            vec![Some(Move::DeadLetter { reason: reason.clone(), answer: answer.clone() })]
-        }
-        State::Accepted { .. } => vec![Some(Move::Send), accept()],
-        State::Held(reason) => vec![Some(Move::Send), accept(), Some(Move::Hold(*reason))],
-        State::Decided(_) | State::Expired | State::Dropped { .. } => vec![],
+    let job = NewJob {
+        id: info.id,
+        attempt: info.attempt,
+        user_id: &info.user_id,
+        task: info.task,
+        api: info.api,
+        allow_new_enroll: info.allow_new_enroll,
+        details: &details,
+        pictures: &pictures,
+        born: Born::New,
     };
-    store.write(|tx| {
-        queue::adopt_anew(tx)?;
-        queue::enqueue(
-            tx,
-            &keys.queue,
-            &NewJob {
-                id: info.id,
-                attempt: info.attempt,
-                user_id: &info.user_id,
-                task: info.task,
-                api: info.api,
-                allow_new_enroll: info.allow_new_enroll,
-                details: &details,
-                pictures: &pictures,
-                born: Born::New,
-            },
-        )?;
-        for step in steps {
-            let step = step.ok_or(StoreError::Row { what: "jobs.remote_id" })?;
-            queue::transition(tx, info.id, &step)?;
-        }
-        Ok(())
-    })
+    let past = Past {
+        state: info.state.clone(),
+        reserved: info.reserved,
+        remote: info.remote.as_deref(),
+        resubmits: info.resubmits,
+        retried: info.class == Class::Retried,
+        created: info.created.wall.known(),
+        has_images: info.has_images,
+    };
+    store.write(|tx| queue::restore(tx, &keys.queue, &job, &past))
 }

@@ -19,10 +19,6 @@ use std::path::{Path, PathBuf};
 
 /// Jobs that are listed at once.
 const PAGE: u32 = 100;
-/// The states of jobs that are not at an end.
-const UNFINISHED: [StateName; 5] =
-    [StateName::New, StateName::Sending, StateName::Accepted, StateName::Held, StateName::UnknownOutcome];
-
 /// What was written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Exported {
@@ -118,7 +114,7 @@ fn write_set(alone: &Alone, config: &Config, recipient: &Public, file: File) -> 
     let store = &alone.store;
     let mut set = SetWriter::begin(BufWriter::new(file), recipient, &config.door.name, &SystemRandom)?;
     let mut done = Exported { set: set.name(), jobs: 0, unreadable: Vec::new() };
-    for state in UNFINISHED {
+    for state in StateName::UNFINISHED {
         let mut filter = Filter { state: Some(state), limit: PAGE, ..Filter::default() };
         loop {
             let rows = store.read(|tx| queue::list(tx, &filter))?;

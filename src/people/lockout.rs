@@ -149,6 +149,27 @@ pub fn recover_at_start(tx: &Transaction<'_>) -> Result<(), PeopleError> {
     Ok(())
 }
 
+/// Takes over the lock-outs of another database, as many as can be read; gives how many were new. They make the door stricter:
+/// nothing need prove them.
+pub fn take_over(from: &Transaction<'_>, to: &Transaction<'_>) -> Result<usize, PeopleError> {
+    let (mut taken, mut failed) = (0, None);
+    let read = from.each("SELECT boot_id, boot_us, wall_ms, lasts_ms, kind, name FROM lockouts", [], |row| {
+        let (boot_id, boot, wall) = Stamp::from_row(row, 0)?.columns();
+        let (lasts, kind, name) = (row.get::<_, i64>(3)?, row.get::<_, String>(4)?, row.get::<_, String>(5)?);
+        let sql = "INSERT INTO lockouts (kind, name, lasts_ms, boot_id, boot_us, wall_ms)
+                   VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT DO NOTHING";
+        match to.execute(sql, (kind, name, lasts, boot_id, boot, wall)) {
+            Ok(new) => taken += new,
+            Err(error) => failed = Some(error),
+        }
+        Ok(failed.is_none())
+    });
+    if let Err(error) = read {
+        log::warn!("not all lock-outs can be read: {error}");
+    }
+    failed.map_or(Ok(taken), |error| Err(error.into()))
+}
+
 /// Not known how much has passed: all of it is still to come.
 fn remaining(now: &Stamp, since: &Stamp, lasts_ms: i64) -> Duration {
     let lasts = Duration::from_millis(u64::try_from(lasts_ms).unwrap_or(0));

@@ -15,10 +15,10 @@ use import::COLUMNS;
 pub use import::{ImportFormat, parse as parse_import, parse_one};
 pub use lockout::{
     Subject, clear_denials, denials_since, lift, locked_out_readers, lockout, record_denial,
-    recover_at_start, set_lockout,
+    recover_at_start, set_lockout, take_over,
 };
 pub use model::{Consent, Contact, ContactChange, NewPerson, PersonChange};
 pub use rows::{
     Added, Imported, Listed, OnExisting, Person, Standing, add, by_pseudonym, change, erase, import, list,
-    pseudonym, remove, reseal, show, standing,
+    pseudonym, readable_ids, remove, reseal, show, standing,
 };

@@ -192,12 +192,16 @@ pub fn show(tx: &Transaction<'_>, key: &PeopleKey, user: &UserId) -> Result<Opti
     Ok(Some(Person { user_id: user.clone(), may_open, contact, consent, created }))
 }
 
+/// The user ids that can be read of a list whose table may be damaged.
+pub fn readable_ids(tx: &Transaction<'_>) -> Vec<String> {
+    tx.from_both_ends(("people", "user_id", "id"))
+}
+
 /// Takes a person off the list, with pseudonym, denials and lock-out; `false` when not listed.
 pub fn remove(tx: &Transaction<'_>, user: &UserId) -> Result<bool, PeopleError> {
-    let gone = tx.execute("DELETE FROM people WHERE user_id = ?1", [user.as_str()])?;
-    tx.execute("DELETE FROM pseudonyms WHERE user_id = ?1", [user.as_str()])?;
-    lockout::lift(tx, Subject::User(user))?;
-    Ok(gone > 0)
+    let listed = tx.one("SELECT 1 FROM people WHERE user_id = ?1", [user.as_str()], |_| Ok(()))?.is_some();
+    erase(tx, user)?;
+    Ok(listed)
 }
 
 /// As [`remove`], for somebody who need not be listed; gives how many rows spoke of this person.

@@ -162,6 +162,8 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
         Born::New => State::New,
     };
     mark_on(tx)?;
+    // Made for another protocol, or on another device: the next start looks at all jobs once more.
+    tx.execute("DELETE FROM facts WHERE name = 'protocol' AND value <> ?1", [job.api.name()])?;
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
         "INSERT INTO jobs (id, attempt, user_id, product, api, allow_new_enroll, state, class, due_boot, due_us,
@@ -449,12 +451,6 @@ pub fn adopt(tx: &Transaction<'_>, configured: Api) -> Result<Vec<JobId>, QueueE
         transition(tx, *id, &Move::DeadLetter { reason, answer: None })?;
     }
     Ok(foreign)
-}
-
-/// Jobs came from elsewhere: the next start looks at the protocol of all of them.
-pub fn adopt_anew(tx: &Transaction<'_>) -> Result<(), QueueError> {
-    tx.execute("DELETE FROM facts WHERE name = 'protocol'", [])?;
-    Ok(())
 }
 
 /// Whether a job waits for the clock: a read, so that a round of housekeeping that finds none writes nothing.

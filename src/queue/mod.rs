@@ -13,6 +13,7 @@ mod jobs;
 mod limits;
 mod operator;
 pub mod policy;
+mod restore;
 mod rewrap;
 mod row;
 mod set;
@@ -27,12 +28,12 @@ pub use due::{
 pub use erase::{Forgotten, forget_person};
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, adopt_anew, begin, by_remote, enqueue, find,
-    has_clock_held, info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition,
-    whole,
+    Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held,
+    info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition, whole,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
 pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
+pub use restore::{Past, readable_ids, restore};
 pub use rewrap::rewrap;
 pub use set::{Incoming, Private, Public, SetReader, SetWriter, take_in};
 pub use states::{Api, Decided, HeldReason, Move, State, StateName};

@@ -143,6 +143,10 @@ impl StateName {
         Self::Dropped,
     ];
 
+    /// Those of jobs that are not at an end.
+    pub const UNFINISHED: [Self; 5] =
+        [Self::New, Self::Sending, Self::Accepted, Self::Held, Self::UnknownOutcome];
+
     /// The stable name in the database, JSON and logs.
     pub fn name(self) -> &'static str {
         match self {

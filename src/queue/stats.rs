@@ -48,10 +48,6 @@ pub(super) const WALKS: [&str; 6] = [
      WHERE state IN ('decided', 'expired', 'dropped', 'dead_letter')",
 ];
 
-/// States of jobs that are not at an end.
-const UNFINISHED: [StateName; 5] =
-    [StateName::New, StateName::Sending, StateName::Accepted, StateName::Held, StateName::UnknownOutcome];
-
 /// How many jobs there are in each state.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Totals {
@@ -90,7 +86,7 @@ pub fn totals(tx: &Transaction<'_>) -> Result<Totals, QueueError> {
         (state.to_owned(), products.values().sum::<u64>())
     };
     let by_state: BTreeMap<String, u64> = count(tx)?.into_iter().map(jobs).collect();
-    let unfinished = UNFINISHED.iter().filter_map(|state| by_state.get(state.name())).sum();
+    let unfinished = StateName::UNFINISHED.iter().filter_map(|state| by_state.get(state.name())).sum();
     Ok(Totals { unfinished, by_state })
 }
 
@@ -104,7 +100,7 @@ pub fn stats(tx: &Transaction<'_>) -> Result<Stats, QueueError> {
         let oldest = made.map_or(Duration::ZERO, |made| boots.age(&made, &now));
         states.insert(state, Depth { jobs: products.values().sum(), products, oldest });
     }
-    let unfinished = UNFINISHED.iter().filter_map(|state| states.get(state.name()));
+    let unfinished = StateName::UNFINISHED.iter().filter_map(|state| states.get(state.name()));
     Ok(Stats {
         unfinished: unfinished.map(|depth: &Depth| depth.jobs).sum(),
         states,

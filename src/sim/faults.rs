@@ -54,7 +54,6 @@ impl World {
             10 => {
                 let rate = *self.chance.pick(&[30, 100, 300]);
                 self.mounted.disk().failing = rate;
-                self.oracle.disk_is_faulty = true;
                 let span = some_seconds(&mut self.chance, 8);
                 self.after(span, Happening::Mend(Mend::Disk));
             }
@@ -62,7 +61,6 @@ impl World {
                 let room = usize::try_from(self.chance.below(200_000)).unwrap();
                 let full = self.mounted.disk().bytes() + room;
                 self.mounted.disk().capacity = full;
-                self.oracle.disk_is_faulty = true;
                 let span = some_seconds(&mut self.chance, 60);
                 self.after(span, Happening::Mend(Mend::Disk));
             }

@@ -50,7 +50,6 @@ pub struct Oracle {
     /// Since when the line is unlocked.
     open_since: Option<u64>,
     must_lock_by: Option<u64>,
-    pub disk_is_faulty: bool,
     violation: Option<String>,
     pub edges: u64,
     hash: u64,
@@ -69,7 +68,6 @@ impl Oracle {
             retried: BTreeMap::new(),
             open_since: None,
             must_lock_by: None,
-            disk_is_faulty: false,
             violation: None,
             edges: 0,
             hash: 0xcbf2_9ce4_8422_2325,

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::chance::Chance;
 use crate::access::UserId;
 use crate::agent::shared::Shared;
+use crate::camera::CameraError;
 use crate::capture::{CameraCapture, CaptureError, CaptureSet, Origin};
 use crate::clock::{BootTime, Wall};
 use crate::config::model::{Api, UnknownOutcome};
@@ -148,5 +149,5 @@ pub fn capture(now: BootTime, number: usize) -> CameraCapture {
 }
 
 pub fn camera_lost() -> CaptureError {
-    CaptureError::Cancelled
+    CaptureError::Camera(CameraError::Unplugged { path: "/dev/video0".into() })
 }

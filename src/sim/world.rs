@@ -18,6 +18,7 @@ use super::vfs::Mounted;
 use crate::access::{AttemptId, Claim, Product, UserId};
 use crate::agent::message::{ClaimOrder, Message};
 use crate::callbacks::Notice;
+use crate::capture::CaptureError;
 use crate::clock::{BootTime, Clock};
 use crate::config::{Config, GuardConfig};
 use crate::control::Reply;
@@ -351,7 +352,9 @@ impl World {
     pub(super) fn captured(&mut self, attempt: AttemptId, cancelled: &AtomicBool) {
         let now = self.now();
         let Some(agent) = &self.agent else { return };
-        let result = if cancelled.load(Ordering::Acquire) || self.blind_until > now {
+        let result = if cancelled.load(Ordering::Acquire) {
+            Err(CaptureError::Cancelled)
+        } else if self.blind_until > now {
             Err(people::camera_lost())
         } else {
             let number = self.oracle.captured(now, attempt);

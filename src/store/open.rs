@@ -461,3 +461,23 @@ fn blamed_on(said: String) -> StoreError {
         None => StoreError::Corrupt { detail: said },
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_page_that_cannot_be_read_is_no_damage_and_damage_is() {
+        for (said, damaged) in [
+            ("*** in database main *** Tree 10 page 10: unable to get the page. error code=266", false),
+            ("*** in database main *** Freelist: failed to get page 46", false),
+            ("Tree 3 page 3: unable to get the page. error code=7", false),
+            ("Tree 10 page 10: unable to get the page. error code=11", true),
+            ("Freelist: freelist leaf count too big on page 5", true),
+            ("row 3 missing from index jobs_new", true),
+        ] {
+            let corrupt = matches!(blamed_on(said.to_owned()), StoreError::Corrupt { .. });
+            assert_eq!(corrupt, damaged, "{said}");
+        }
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::cell::Cell;
 
+use rusqlite::types::FromSql;
 use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 
 use super::{Stamp, StoreError};
@@ -81,6 +82,29 @@ impl Transaction<'_> {
             Ok(())
         };
         self.noted(run())
+    }
+
+    /// A column's values from both ends of a table whose middle may be damaged: a walk stops there, and what lies behind it is
+    /// met the other way. Table, column and order are words of the code.
+    pub fn from_both_ends<T: FromSql + PartialEq>(
+        &self,
+        (table, column, order): (&'static str, &'static str, &'static str),
+    ) -> Vec<T> {
+        let (mut found, mut back) = (Vec::new(), Vec::new());
+        for (way, to) in [("ASC", &mut found), ("DESC", &mut back)] {
+            let sql = format!("SELECT {column} FROM {table} ORDER BY {order} {way}");
+            let walked = self.each(&sql, [], |row| {
+                to.push(row.get(0)?);
+                Ok(true)
+            });
+            // The whole table was read: there is nothing behind a damage.
+            if walked.is_ok() && way == "ASC" {
+                break;
+            }
+        }
+        back.retain(|value| !found.contains(value));
+        found.extend(back.into_iter().rev());
+        found
     }
 
     /// The row id of the last insert in this transaction.

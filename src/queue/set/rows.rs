@@ -8,12 +8,13 @@ use zeroize::Zeroizing;
 
 use super::frames::{Frames, Private, Public, Unframe};
 use crate::access::{AttemptId, JobId, PictureKind, Task, UserId};
-use crate::clock::{Random, Wall, WallTime};
-use crate::queue::jobs::{self, Born, NewJob, PART};
-use crate::queue::policy::{Class, REGISTRATION_RESUBMITS_MAX};
+use crate::clock::{Random, WallTime};
+use crate::queue::jobs::{Born, NewJob, PART};
+use crate::queue::policy::Class;
+use crate::queue::restore::{Past, restore};
 use crate::queue::row::reason_of;
 use crate::queue::{Api, HeldReason, Info, Job, QueueError, State};
-use crate::store::{QueueKey, Stamp, Transaction};
+use crate::store::{QueueKey, Transaction};
 
 const ORIGIN: u8 = b'O';
 const JOB: u8 = b'J';
@@ -268,64 +269,33 @@ impl Incoming {
     }
 }
 
-/// Puts a job into this queue as it was, with its id and its age, sealed under a key of its own here. One that the service may
-/// have is never sent again by itself, whatever this device's `queue.unknown_outcome` says.
+/// Puts a job into this queue as it was: see [`restore`].
 ///
 /// # Errors
 /// [`QueueError::Exists`], or the set is odd.
 pub fn take_in(tx: &Transaction<'_>, key: &QueueKey, job: &Incoming) -> Result<(), QueueError> {
     let Incoming { row, details, pictures } = job;
-    let (id, user_id, state) = (job.id()?, job.user()?, job.state()?);
-    jobs::adopt_anew(tx)?;
-    let attempt = job.attempt()?;
+    let user_id = job.user()?;
     let pictures: Vec<_> = pictures.iter().map(|(kind, bytes)| (*kind, bytes.as_slice())).collect();
-    let task = job.task()?;
     let new = NewJob {
-        id,
-        attempt,
+        id: job.id()?,
+        attempt: job.attempt()?,
         user_id: &user_id,
-        task,
+        task: job.task()?,
         api: job.api()?,
         allow_new_enroll: row.allow_new_enroll,
         details,
         pictures: &pictures,
         born: Born::New,
     };
-    jobs::enqueue(tx, key, &new)?;
-    let seq = jobs::info(tx, id)?.seq;
-    if !row.has_images {
-        jobs::erase(tx, seq)?;
-    }
-    let perhaps_there = state == State::UnknownOutcome;
-    let resubmits = if perhaps_there { row.resubmits.max(REGISTRATION_RESUBMITS_MAX) } else { row.resubmits };
-    let class = if row.retried { Class::Retried } else { Class::of(task) };
-    let (_, boot, wall) = made(tx.now(), row.created_ms).columns();
-    tx.execute(
-        "UPDATE jobs SET state = ?2, reason = ?3, reserved = ?4, remote_id = ?5, resubmits = ?6, class = ?7,
-             created_boot_us = ?8, created_wall_ms = ?9 WHERE seq = ?1",
-        rusqlite::params![
-            seq,
-            state.name().name(),
-            reason_of(&state),
-            row.reserved,
-            row.remote_id,
-            resubmits,
-            class.number(),
-            boot,
-            wall
-        ],
-    )?;
-    jobs::note_time(tx, seq, &state)
-}
-
-/// When it was made, as far as this device can tell: by the wall clock, and in this boot as far back as it reaches.
-fn made(now: Stamp, created_ms: Option<i64>) -> Stamp {
-    let Some(created) = created_ms.map(WallTime::from_unix_millis) else { return now };
-    let age = match now.wall {
-        Wall::Known(now) => now.as_unix_millis().saturating_sub(created.as_unix_millis()),
-        Wall::Unknown => 0,
+    let past = Past {
+        state: job.state()?,
+        reserved: row.reserved,
+        remote: row.remote_id.as_deref(),
+        resubmits: row.resubmits,
+        retried: row.retried,
+        created: row.created_ms.map(WallTime::from_unix_millis),
+        has_images: row.has_images,
     };
-    let age = u64::try_from(age).unwrap_or(0).saturating_mul(1000);
-    let boot = crate::clock::BootTime::from_micros(now.boot.as_micros().saturating_sub(age));
-    Stamp { boot, wall: Wall::Known(created), ..now }
+    restore(tx, key, &new, &past)
 }
