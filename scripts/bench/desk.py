@@ -66,12 +66,9 @@ class Site:
     def __init__(self, latchd, place, state=None, queue="", scenario=""):
         self.latchd, self.place, self.running = latchd, pathlib.Path(place), []
         self.place.chmod(0o700)
-        words = ["--scenario", private(self.place / "scenario.toml", scenario)] if scenario else []
+        self.scenario = ["--scenario", private(self.place / "scenario.toml", scenario)] if scenario else []
         self.taken = open(self.place / "taken.log", "w+")
-        self.sandbox = self.start([latchd, "sandbox", "--verbose", "--listen", "127.0.0.1:0", "--partner-id", "1234", "--api-key",
-                                   "bench-key", "--tls-dir", self.place / "tls", *words],
-                                  stdout=subprocess.PIPE, stderr=self.taken, text=True)
-        self.url = json.loads(self.sandbox.stdout.readline())["listening"]
+        self.serve()
         self.state, self.queue = state or self.place, queue
         (self.place / "face.jpg").write_bytes(jpeg(20_000))
         private(self.place / "api-key", "bench-key")
@@ -79,6 +76,12 @@ class Site:
         private(self.place / "guard.toml",
                 f'lock = "fail-secure"\n[line]\nkind = "recording"\nfile = "{self.place}/line.edges"\n')
         self.configure(self.url)
+
+    def serve(self, port=0):
+        self.sandbox = self.start([self.latchd, "sandbox", "--verbose", "--listen", f"127.0.0.1:{port}", "--partner-id", "1234",
+                                   "--api-key", "bench-key", "--tls-dir", self.place / "tls", *self.scenario],
+                                  stdout=subprocess.PIPE, stderr=self.taken, text=True)
+        self.url = json.loads(self.sandbox.stdout.readline())["listening"]
 
     def configure(self, url):
         self.config = private(self.place / "latchd.toml",

@@ -25,6 +25,17 @@ pub(super) enum Content {
     Empty,
 }
 
+impl Content {
+    /// Its type, empty for none, and its bytes.
+    pub(super) fn into_parts(self) -> (String, Bytes) {
+        match self {
+            Self::Json(value) => ("application/json".into(), Bytes::from(value.to_string())),
+            Self::Text { content_type, text } => (content_type, Bytes::from(text)),
+            Self::Empty => (String::new(), Bytes::new()),
+        }
+    }
+}
+
 impl Answer {
     /// An answer of this status with a JSON body.
     pub(super) fn json(status: u16, body: Value) -> Self {
@@ -77,11 +88,7 @@ impl Answer {
 
     /// For the wire. A header value that is none is left out.
     pub(super) fn into_response(self, form: Form) -> Response<Stream> {
-        let (content_type, bytes) = match self.content {
-            Content::Json(value) => ("application/json".into(), Bytes::from(value.to_string())),
-            Content::Text { content_type, text } => (content_type, Bytes::from(text)),
-            Content::Empty => (String::new(), Bytes::new()),
-        };
+        let (content_type, bytes) = self.content.into_parts();
         let mut response = Response::new(Stream::new(bytes, form));
         if let Ok(status) = hyper::StatusCode::from_u16(self.status) {
             *response.status_mut() = status;

@@ -9,7 +9,7 @@ use hyper::Request;
 use hyper::body::Bytes;
 use secrecy::SecretString;
 
-use super::answer::{Answer, Content};
+use super::answer::Answer;
 use super::endpoint::Endpoint;
 use super::exchange::{Call, http_date};
 use super::scenario::Scenario;
@@ -58,14 +58,10 @@ impl Direct {
             }),
         };
         let answer = answer.with("date", http_date(self.0.wall().as_unix_millis()));
-        let (kind, body) = match answer.content {
-            Content::Json(value) => ("application/json".to_owned(), value.to_string()),
-            Content::Text { content_type, text } => (content_type, text),
-            Content::Empty => (String::new(), String::new()),
-        };
+        let (kind, body) = answer.content.into_parts();
         let mut headers = answer.headers;
         headers.push(("content-type", kind));
-        Said { status: answer.status, headers, body: body.into_bytes() }
+        Said { status: answer.status, headers, body: body.to_vec() }
     }
 
     /// Changes what is played.

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::fiber::{Fiber, Wait, Woken};
+use super::network::own_id;
 use super::vfs::Mounted;
 use super::world::{Happening, MILLI, SECOND, Which, World};
 use crate::access::AttemptId;
@@ -210,13 +211,13 @@ impl World {
         let taken = self.network().taken.get(self.taken_seen..).unwrap_or_default().to_vec();
         self.taken_seen += taken.len();
         for job in taken {
-            self.trace(|| format!("the service takes {} ({})", job.job(), job.seen.decision));
+            self.trace(|| format!("the service takes {} ({})", own_id(&job), job.decision));
             let times = self.chance.below(3);
             for _ in 0..times {
                 let after = self.chance.micros(200 * MILLI, 60 * SECOND);
                 let notice = Notice {
-                    remote_job: Some(job.seen.job_id.clone()),
-                    our_job: crate::access::JobId::parse(&job.job()),
+                    remote_job: Some(job.job_id.clone()),
+                    our_job: crate::access::JobId::parse(&own_id(&job)),
                 };
                 self.after(after, Happening::Callback(notice));
             }

@@ -40,19 +40,11 @@ enum Fate {
     Slow,
 }
 
-/// A submission that the service took.
-#[derive(Debug, Clone)]
-pub struct Taken {
-    pub seen: JobSeen,
-}
-
-impl Taken {
-    /// Our own id of the job.
-    pub fn job(&self) -> String {
-        match self.seen.protocol {
-            Protocol::V1 => self.seen.job_id.clone(),
-            _ => self.seen.partner_params.get("job_id").cloned().unwrap_or_default(),
-        }
+/// Our own id of a job that the service took.
+pub fn own_id(seen: &JobSeen) -> String {
+    match seen.protocol {
+        Protocol::V1 => seen.job_id.clone(),
+        _ => seen.partner_params.get("job_id").cloned().unwrap_or_default(),
     }
 }
 
@@ -65,7 +57,7 @@ pub struct Network {
     /// So many requests in a thousand meet a fault.
     pub faulty: u64,
     /// What the service took, in order.
-    pub taken: Vec<Taken>,
+    pub taken: Vec<JobSeen>,
     /// Answers to status calls, for repetition.
     said: Vec<Said>,
     /// How many jobs the service had when last looked at.
@@ -106,7 +98,7 @@ impl Network {
         let said = self.service.answer(request);
         let jobs = self.service.jobs();
         for (seen, _) in jobs.iter().skip(self.known) {
-            self.taken.push(Taken { seen: seen.clone() });
+            self.taken.push(seen.clone());
         }
         self.known = jobs.len();
         self.log.push(format!("answer {}", said.status));
