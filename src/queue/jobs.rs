@@ -405,7 +405,10 @@ pub fn recover_at_start(tx: &Transaction<'_>) -> Result<Recovered, QueueError> {
 /// Puts jobs of unknown outcome back to `new` where the policy allows a second submission.
 pub fn resolve_unknown(tx: &Transaction<'_>, config: &Queue) -> Result<Vec<JobId>, QueueError> {
     let mut resubmitted = Vec::new();
-    for id in ids(tx, "SELECT id FROM jobs WHERE state = 'unknown_outcome' AND api <> 'v1' ORDER BY seq")? {
+    // The order would tempt SQLite to read all jobs in theirs.
+    let sql = "SELECT id FROM jobs INDEXED BY jobs_unknown
+               WHERE state = 'unknown_outcome' AND api <> 'v1' ORDER BY seq";
+    for id in ids(tx, sql)? {
         let info = info(tx, id)?;
         if info.has_images && policy::may_resubmit(&info.facts(), config) {
             transition(tx, id, &Move::Resubmit)?;
