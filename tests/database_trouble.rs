@@ -112,6 +112,30 @@ fn a_damaged_database_is_set_aside_and_the_door_opens_for_nobody_until_people_ar
     assert_eq!(site.authenticate("approved").word("outcome"), "granted");
 }
 
+/// door-rules 15: a damaged file proves nobody's right to open.
+#[test]
+fn a_command_brings_back_what_verifies_and_the_door_stays_shut_for_it() {
+    let mut site = Site::open(&Options::default());
+    site.stop_daemon();
+    let mut bytes = database(&site);
+    let last = bytes.len() - 4096;
+    bytes[last..].fill(0xa5);
+    fs::write(site.path("latchd.db"), &bytes).unwrap();
+    site.start_daemon();
+    let status = site.latchd(&["status"]);
+    let moved = status.last["database_alarm"]["moved_to"].as_str().expect("an alarm").to_owned();
+    assert_eq!(site.latchd(&["queue", "recover", &moved]).exit, 2, "the daemon runs");
+
+    site.stop_daemon();
+    let recovered = site.latchd(&["queue", "recover", &moved]);
+    let people = recovered.last["people"].as_u64().unwrap();
+    assert!(people > 0, "{recovered:?}");
+    assert_eq!(fs::read(&moved).unwrap(), bytes, "what was set aside stays as it is");
+    site.start_daemon();
+    assert_eq!(site.authenticate("approved").word("outcome"), "not_permitted");
+    assert!(site.events().iter().any(|event| event["event"] == "database_recovered"));
+}
+
 /// Whoever meets the damage first: the daemon's first event tells of it.
 #[test]
 fn damage_that_a_command_meets_first_is_reported_by_the_daemon() {

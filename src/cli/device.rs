@@ -1,7 +1,7 @@
 //! `latchd device`.
 
 use super::session::Session;
-use super::{ConfigFile, Failure, output};
+use super::{ConfigFile, output};
 use crate::agent::rotate;
 use crate::control::Reply;
 use serde_json::json;
@@ -42,9 +42,7 @@ enum Action {
 pub fn run(args: DeviceArgs, format: output::Format) -> anyhow::Result<ExitCode> {
     let Action::RotateKey { device_key } = args.action;
     let session = Session::open(&args.config.config)?;
-    if session.daemon_runs() {
-        return Err(Failure::usage("the daemon runs", "stop it first: systemctl stop latchd").into());
-    }
+    session.refuse_daemon()?;
     let mut told = |step: rotate::Step| {
         let reply = Reply::Progress { object: json!({"step": step.name()}), text: step.name().to_owned() };
         let _ = output::reply(format, reply);

@@ -174,11 +174,9 @@ pub fn run(args: QueueArgs, format: output::Format) -> anyhow::Result<ExitCode> 
 }
 
 fn recover(session: &Session, order: Order, format: output::Format) -> anyhow::Result<ExitCode> {
-    let done = crate::agent::recover::run(&session.config, &order).map_err(|error| Failure {
-        cause: error.to_string(),
-        remedy: error.remedy(),
-        exit: error.exit_code(),
-    })?;
+    session.refuse_daemon()?;
+    let done =
+        crate::agent::recover::run(&session.config, &order).map_err(|error| session.failure(&error))?;
     let exit = u8::from(done.people_lost + done.jobs_lost > 0);
     let object = json!({
         "people": done.people, "people_known": done.people_known, "people_lost": done.people_lost,

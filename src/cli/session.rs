@@ -98,6 +98,17 @@ impl Session {
         failure(error, &ControlError::NotRunning { path })
     }
 
+    /// Refuses what only a stopped daemon's database can be used for.
+    pub fn refuse_daemon(&self) -> Result<(), Failure> {
+        match self.daemon_runs() {
+            true => Err(Failure::usage(
+                "the daemon of this configuration runs",
+                "stop it first: systemctl stop latchd",
+            )),
+            false => Ok(()),
+        }
+    }
+
     /// Whether the daemon of this configuration runs.
     pub fn daemon_runs(&self) -> bool {
         client::is_running(&server::socket_paths(&self.config.device.run_dir).0)

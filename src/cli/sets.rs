@@ -1,7 +1,7 @@
 //! `latchd queue keygen`, `export-set` and `import-set`: the jobs of a dead device go on from another.
 
+use super::output;
 use super::session::Session;
-use super::{Failure, output};
 use crate::agent::sets;
 use crate::control::Reply;
 use serde_json::json;
@@ -10,16 +10,6 @@ use std::process::ExitCode;
 
 fn finished(format: output::Format, exit: u8, object: serde_json::Value, text: String) -> ExitCode {
     output::reply(format, Reply::Done { exit, object, text }).unwrap_or(ExitCode::FAILURE)
-}
-
-fn stopped(session: &Session) -> Result<(), Failure> {
-    if session.daemon_runs() {
-        return Err(Failure::usage(
-            "the daemon of this configuration runs",
-            "stop it first: systemctl stop latchd",
-        ));
-    }
-    Ok(())
 }
 
 /// Makes the operator's pair of keys.
@@ -42,7 +32,7 @@ pub fn export(
     device_key: Option<PathBuf>,
     format: output::Format,
 ) -> anyhow::Result<ExitCode> {
-    stopped(session)?;
+    session.refuse_daemon()?;
     let done =
         sets::export(&session.config, device_key, recipient, to).map_err(|error| session.failure(&error))?;
     let mut text =
@@ -62,7 +52,7 @@ pub fn import(
     key: &Path,
     format: output::Format,
 ) -> anyhow::Result<ExitCode> {
-    stopped(session)?;
+    session.refuse_daemon()?;
     let mut each = |job: crate::access::JobId, taken: bool| {
         let word = if taken { "taken in" } else { "in this queue already" };
         let object = json!({"job": job.to_string(), "taken": taken});
