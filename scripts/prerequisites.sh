@@ -28,8 +28,9 @@ rust_is_new_enough() {
 # bindgen loads libclang.so while the V4L2 bindings are made.
 have_libclang() {
     [ -n "${LIBCLANG_PATH:-}" ] && return 0
-    for file in /usr/lib/llvm-*/lib/libclang*.so* /usr/lib/*/libclang*.so* /usr/lib64/libclang*.so* \
-        /usr/lib/libclang*.so* /usr/lib64/llvm*/lib/libclang*.so*; do
+    # Not libclang-cpp, which is another library.
+    for file in /usr/lib/llvm-*/lib/libclang.so* /usr/lib/llvm-*/lib/libclang-[0-9]*.so* /usr/lib/*/libclang.so* \
+        /usr/lib/*/libclang-[0-9]*.so* /usr/lib64/libclang.so* /usr/lib/libclang.so* /usr/lib64/llvm*/lib/libclang.so*; do
         [ -e "$file" ] && return 0
     done
     return 1
