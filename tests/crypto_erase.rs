@@ -1,5 +1,5 @@
-//! An erased job is gone from every file: its wrapped key, its details, its pictures. And a test that does not find them
-//! is worth something, because it finds them where nothing is overwritten.
+//! An erased job is gone from every file: its wrapped key, its details, and of a job that somebody gave up its pictures too.
+//! And a test that does not find them is worth something, because it finds them where nothing is overwritten.
 #![allow(
     clippy::unwrap_used,
     clippy::expect_used,
@@ -81,6 +81,27 @@ fn nothing_of_an_erased_job_is_in_any_file() {
         assert!(desk.store.settle().unwrap());
         assert_eq!(found(desk._dir.path(), &secrets), Vec::<String>::new(), "job {number}");
     }
+}
+
+/// A job that ends as nearly all do leaves sealed pictures on free pages, and no key.
+#[test]
+fn an_answered_job_leaves_no_key_and_no_details() {
+    let desk = desk();
+    for number in 1..=3 {
+        desk.add(number, Api::V3, Born::Sending);
+    }
+    assert!(desk.store.settle().unwrap());
+    let secrets = secrets(&open(&desk._dir.path().join("latchd.db")), &id(2).0);
+    desk.go(id(2), accept()).unwrap();
+    assert!(desk.store.settle().unwrap());
+    let left = found(desk._dir.path(), &secrets);
+    assert!(left.iter().all(|found| found.contains("picture in")), "{left:?}");
+    let overwrites = || {
+        desk.store.read(|tx| tx.one("PRAGMA secure_delete", [], |row| row.get::<_, u32>(0)).map_err(plain))
+    };
+    assert_eq!(overwrites().unwrap(), Some(1), "it was so for these pictures alone");
+    desk.write(|tx| Ok(tx.delete_sealed("DELETE FROM nothing", [])?)).unwrap_err();
+    assert_eq!(overwrites().unwrap(), Some(1));
 }
 
 /// Without overwriting and without emptying the log the same search finds what it looks for.

@@ -32,6 +32,10 @@ fn first_version(path: &Path) {
         )
         .unwrap();
     }
+    for (state, boot_us) in [("new", 3), ("sending", 5), ("new", 8)] {
+        let time = "INSERT INTO job_times (job, state, boot_id, boot_us) VALUES (2, ?1, ?2, ?3)";
+        old.execute(time, (state, [2; 16], boot_us)).unwrap();
+    }
 }
 
 #[test]
@@ -51,6 +55,8 @@ fn what_waited_keeps_its_place_and_gets_its_line() {
     assert_eq!(next(), Some(id(1)), "put off in this boot: not yet");
     clock.advance(std::time::Duration::from_secs(40));
     assert_eq!(next(), Some(id(2)));
+    let history = store.read(|tx| queue::show(tx, id(2))).unwrap().history;
+    assert_eq!(history.iter().map(|time| time.state.name()).collect::<Vec<_>>(), ["new", "sending", "new"]);
     let stats = store.read(queue::stats).unwrap();
     assert_eq!((stats.unfinished, stats.states["expired"].jobs), (2, 1));
 }

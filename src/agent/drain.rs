@@ -32,6 +32,8 @@ const OVERDUE: Duration = Duration::from_secs(24 * 3600);
 enum Next {
     /// Look again at once.
     Go,
+    /// This job is in `sending` already, by the commit that ended the one before it: send it first of all.
+    Send(JobId),
     /// Nothing to do until then.
     Sleep(Duration),
 }
@@ -54,7 +56,7 @@ impl Alarm for Receiver<()> {
 /// Runs until the process ends. Woken by new jobs, operators and the network; otherwise by the next due time.
 pub fn run(shared: &Shared, woken: &dyn Alarm) {
     let mark = shared.watchdog.register("drain", submission_limit(&shared.config));
-    let (mut nap, mut sore, mut turns) = (Duration::ZERO, SORE.0, 0_u32);
+    let (mut nap, mut sore, mut turns, mut begun) = (Duration::ZERO, SORE.0, 0_u32, None);
     loop {
         match woken.sleep(nap) {
             Ok(()) | Err(RecvTimeoutError::Timeout) => {}
@@ -62,16 +64,21 @@ pub fn run(shared: &Shared, woken: &dyn Alarm) {
         }
         loop {
             // Whoever stands at the door comes first; the end of the attempt wakes this thread.
-            if shared.attempt_active.load(Ordering::Acquire) || shared.is_stopping() {
+            if begun.is_none() && must_yield(shared) {
                 nap = NAP;
                 break;
             }
             mark.busy(shared.clock.boot());
-            let next = step(shared, policy::turn(turns));
             turns = turns.wrapping_add(1);
+            let turn = policy::turn(turns);
+            let next = match begun.take() {
+                Some(job) => hand_over(shared, job, Some(turn)),
+                None => step(shared, turn),
+            };
             mark.resting();
             match next {
                 Ok(Next::Go) => sore = SORE.0,
+                Ok(Next::Send(job)) => (sore, begun) = (SORE.0, Some(job)),
                 Ok(Next::Sleep(pause)) => {
                     nap = pause.clamp(BREATH, NAP);
                     break;
@@ -85,6 +92,11 @@ pub fn run(shared: &Shared, woken: &dyn Alarm) {
             }
         }
     }
+}
+
+/// Whether somebody is at the door, or the daemon ends.
+fn must_yield(shared: &Shared) -> bool {
+    shared.attempt_active.load(Ordering::Acquire) || shared.is_stopping()
 }
 
 /// What there is to do.
@@ -117,7 +129,7 @@ fn next(tx: &Transaction<'_>, turn: Turn) -> Result<Work, QueueError> {
 fn step(shared: &Shared, turn: Turn) -> Result<Next, AgentError> {
     catch_up(shared)?;
     match shared.store.read(|tx| next(tx, turn))? {
-        Work::Submit(job) => send(shared, job)?,
+        Work::Submit(job) => return begin_and_send(shared, job, Some(turn)),
         Work::Poll(job) => poll(shared, job)?,
         Work::LookUp(job) => look_up(shared, job)?,
         Work::Nothing(due) => {
@@ -148,36 +160,71 @@ fn catch_up(shared: &Shared) -> Result<(), AgentError> {
 
 /// Submits one job; what the service says of it ends in the queue.
 pub(super) fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
+    begin_and_send(shared, job, None).map(drop)
+}
+
+/// With a `turn`, another job may be begun by the commit that this one ends with.
+fn begin_and_send(shared: &Shared, job: JobId, turn: Option<Turn>) -> Result<Next, AgentError> {
     let begin = || shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)));
-    if !planted!(SentBeforeCommit) {
-        begin()?;
+    if planted!(SentBeforeCommit) {
+        let next = hand_over(shared, job, None)?;
+        return begin().map(|()| next).map_err(AgentError::from);
     }
+    begin()?;
+    hand_over(shared, job, turn)
+}
+
+/// Sends a job that is in `sending`.
+fn hand_over(shared: &Shared, job: JobId, turn: Option<Turn>) -> Result<Next, AgentError> {
     let sent = match load(shared, job) {
         Ok(Sendable::Door(outgoing)) => outgoing.submit(shared).map(|accepted| {
             let Accepted { handle, report } = accepted;
             let already = report.as_ref().map_or(Already::Nothing, Already::Report);
-            take(shared, job, &handle.remote_job, already)
+            take(shared, job, &handle.remote_job, already, turn)
         }),
         Ok(Sendable::Check(outgoing)) => outgoing.submit(shared).map(|accepted| {
             let CheckAccepted { handle, finding } = accepted;
             let already = finding.as_ref().map_or(Already::Nothing, Already::Finding);
-            take(shared, job, &handle.remote_job, already)
+            take(shared, job, &handle.remote_job, already, turn)
         }),
         Err(error) => Err(error.into_failure()),
     };
-    if planted!(SentBeforeCommit) {
-        begin()?;
-    }
     sent.unwrap_or_else(|failure| {
         log::warn!(job:% = job, failure = failure.kind.name(); "submission failed: {failure}");
         records::settle(shared, job, &failure, vec![]);
-        Ok(())
+        Ok(Next::Go)
     })
 }
 
-fn take(shared: &Shared, job: JobId, remote_job: &str, already: Already<'_>) -> Result<(), AgentError> {
+/// Makes the acceptance durable, and in the same commit that the next job is being sent: one commit a job where many wait.
+fn take(
+    shared: &Shared,
+    job: JobId,
+    remote_job: &str,
+    already: Already<'_>,
+    turn: Option<Turn>,
+) -> Result<Next, AgentError> {
+    let settled = || shared.unsettled.lock().unwrap_or_else(PoisonError::into_inner).is_empty();
+    if let Some(turn) = turn.filter(|_| settled() && !must_yield(shared)) {
+        let both = shared.store.write(|tx| {
+            records::accept(tx, shared, job, remote_job, already)?;
+            Ok::<_, AgentError>(match next(tx, turn)? {
+                Work::Submit(following) => {
+                    queue::begin(tx, following, records::queue_api(shared))?;
+                    Next::Send(following)
+                }
+                Work::Poll(_) | Work::LookUp(_) | Work::Nothing(_) => Next::Go,
+            })
+        });
+        match both {
+            Ok(next) => return Ok(next),
+            // Whatever is wrong with the other one must not cost this one its acceptance.
+            Err(error) => log::debug!(job:% = job; "written once more without another job: {error}"),
+        }
+    }
     records::accepted(shared, job, remote_job, already)
         .inspect_err(|_| shared.remember(job, Unsettled::Accepted(remote_job.to_owned())))
+        .map(|()| Next::Go)
 }
 
 /// A job as the service knows it.

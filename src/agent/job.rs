@@ -10,8 +10,7 @@ use crate::smileid::{
     Accepted, CheckAccepted, CheckForm, CheckPictures, CheckSubmission, Consent, Details, Device, Enrolment,
     Failure, FailureKind, Images, Kept, Picture, Reject, Repeat, Submission,
 };
-use crate::store::StoreError;
-use zeroize::Zeroizing;
+use crate::store::{StoreError, Wiped};
 
 /// A job of the door with its pictures, ready to be sent.
 pub struct Outgoing {
@@ -109,11 +108,17 @@ fn repeat_of(job: &Job) -> Repeat {
     if job.info.reserved { Repeat::ArchiveMissing } else { Repeat::AsFirst }
 }
 
-/// A picture that is unsealed part by part while it is sent.
+/// A picture that is unsealed part by part while it is sent, unless it is open already.
 struct Sealed<'a> {
     shared: &'a Shared,
     job: &'a Job,
     picture: &'a queue::Kept,
+}
+
+impl Sealed<'_> {
+    fn picture(&self) -> Picture<'_> {
+        self.picture.opened.as_deref().map_or(Picture::Kept(self), |opened| Picture::Bytes(opened))
+    }
 }
 
 impl Kept for Sealed<'_> {
@@ -125,7 +130,7 @@ impl Kept for Sealed<'_> {
         self.picture.parts
     }
 
-    fn piece(&self, index: u32) -> std::io::Result<Zeroizing<Vec<u8>>> {
+    fn piece(&self, index: u32) -> std::io::Result<Wiped> {
         let read = self.shared.store.read(|tx| queue::part(tx, self.job, self.picture, index));
         read.map_err(|error| std::io::Error::other(error.to_string()))
     }
@@ -144,7 +149,7 @@ fn sealed<'a>(shared: &'a Shared, job: &'a Job) -> Vec<Sealed<'a>> {
 }
 
 fn of_kind<'a>(sealed: &'a [Sealed<'_>], kind: PictureKind) -> impl Iterator<Item = Picture<'a>> {
-    sealed.iter().filter(move |sealed| sealed.picture.kind == kind).map(|sealed| Picture::Kept(sealed))
+    sealed.iter().filter(move |sealed| sealed.picture.kind == kind).map(Sealed::picture)
 }
 
 impl Outgoing {
@@ -190,7 +195,7 @@ impl OutgoingCheck {
         let others: Vec<(PictureKind, Picture<'_>)> = sealed
             .iter()
             .filter(|sealed| !matches!(sealed.picture.kind, PictureKind::Selfie | PictureKind::Liveness))
-            .map(|sealed| (sealed.picture.kind, Picture::Kept(sealed)))
+            .map(|sealed| (sealed.picture.kind, sealed.picture()))
             .collect();
         let pictures = CheckPictures {
             selfie: of_kind(&sealed, PictureKind::Selfie).next(),

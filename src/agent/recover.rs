@@ -11,13 +11,12 @@ use crate::config::Config;
 use crate::people::{self, NewPerson, OnExisting};
 use crate::queue::policy::Class;
 use crate::queue::{self, Born, HeldReason, Info, NewJob, Past, QueueError, State};
-use crate::store::{Mode, Settings, Store, StoreError};
+use crate::store::{Mode, Settings, Store, StoreError, Wiped};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use zeroize::Zeroizing;
 
 /// What is to be salvaged.
 #[derive(Debug, Clone)]
@@ -197,7 +196,7 @@ fn recover_jobs(damaged: &Store, store: &Store, keys: &Keys, sum: &mut Recovered
 }
 
 fn recover_job(damaged: &Store, store: &Store, keys: &Keys, info: &Info) -> Result<(), QueueError> {
-    let (mut details, mut pictures) = (Zeroizing::new(Vec::new()), Vec::new());
+    let (mut details, mut pictures) = (Wiped::default(), Vec::new());
     if info.has_images {
         // All of it is unsealed: what does not verify is not taken.
         damaged.read(|tx| {

@@ -33,5 +33,5 @@ pub(super) fn older_keys(tx: &Transaction<'_>, key: &AuditKey) -> Result<Vec<(i6
                WHERE substr(name, 1, ?2 - 1) = ?1 ORDER BY until";
     let from = i64::try_from(FACT.len() + 1).unwrap_or(i64::MAX);
     let kept = tx.all(sql, (FACT, from), |row| Ok((row.get::<_, i64>(0)?, row.get::<_, Vec<u8>>(1)?)))?;
-    kept.into_iter().map(|(until, sealed)| Ok((until, key.open_older(until, &sealed)?))).collect()
+    kept.into_iter().map(|(until, sealed)| Ok((until, key.open_older(until, sealed)?))).collect()
 }

@@ -187,7 +187,7 @@ pub fn show(tx: &Transaction<'_>, key: &PeopleKey, user: &UserId) -> Result<Opti
         |row| Ok((row.get(0)?, consent(row, 1)?, row.get::<_, Vec<u8>>(4)?, Stamp::from_row(row, 5)?)),
     )?;
     let Some((may_open, consent, sealed, created)) = row else { return Ok(None) };
-    let plain = seal::open(key.secret(), &context(user), &sealed, "a person's contact")?;
+    let plain = seal::open(key.secret(), &context(user), sealed, "a person's contact")?;
     let contact = serde_json::from_slice(&plain).map_err(|_| StoreError::Row { what: "people.contact" })?;
     Ok(Some(Person { user_id: user.clone(), may_open, contact, consent, created }))
 }
@@ -254,7 +254,7 @@ pub fn reseal(tx: &Transaction<'_>, old: &PeopleKey, new: &PeopleKey) -> Result<
     })?;
     for (id, user, sealed) in people {
         let context = context(&user_id(&user)?);
-        let Ok(plain) = seal::open(old.secret(), &context, &sealed, "a person's contact") else {
+        let Ok(plain) = seal::open(old.secret(), &context, sealed, "a person's contact") else {
             unreadable += 1;
             continue;
         };

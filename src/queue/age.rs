@@ -12,14 +12,18 @@ use crate::store::{Stamp, Transaction};
 #[derive(Default)]
 pub struct Boots(Vec<(BootId, Duration)>);
 
+/// A boot that is noted is not noted again before that: a queue that is busy need not write it with each of its commits. By so
+/// much less each boot may be thought to have lasted.
+const AGAIN_AFTER: Duration = Duration::from_secs(10);
+
 /// Notes that this boot lasted until now. Part of commits that happen anyway, so that an idle hour writes nothing.
 pub fn mark_on(tx: &Transaction<'_>) -> Result<(), QueueError> {
     let (boot_id, boot, _) = tx.now().columns();
     tx.execute(
         "INSERT INTO boots (boot_id, on_us, turns)
          VALUES (?1, ?2, coalesce((SELECT turns FROM boots ORDER BY seq DESC LIMIT 1), 0))
-         ON CONFLICT (boot_id) DO UPDATE SET on_us = max(on_us, excluded.on_us)",
-        (boot_id, boot),
+         ON CONFLICT (boot_id) DO UPDATE SET on_us = excluded.on_us WHERE excluded.on_us >= on_us + ?3",
+        (boot_id, boot, i64::try_from(AGAIN_AFTER.as_micros()).unwrap_or(i64::MAX)),
     )?;
     Ok(())
 }

@@ -1,6 +1,6 @@
 //! What a person's right to be forgotten leaves of their jobs: rows without a name, for the counting, and nothing else.
 
-use super::jobs::{erase, info, transition};
+use super::jobs::{Left, erase, info, transition};
 use super::{Move, QueueError, State};
 use crate::access::{JobId, UserId};
 use crate::store::Transaction;
@@ -47,7 +47,7 @@ pub fn forget_person(
                 done.dropped += 1;
             }
         }
-        erase(tx, row.seq)?;
+        erase(tx, row.seq, Left::Zeros)?;
     }
     let sql = "UPDATE jobs SET user_id = ?2, remote_id = NULL, answer = NULL WHERE user_id = ?1";
     tx.execute(sql, (user.as_str(), UserId::ERASED))?;

@@ -1,7 +1,5 @@
 //! A job's row: making it, reading it, moving it, and what a restart finds.
 
-use zeroize::Zeroizing;
-
 use super::age::{count_turn, forget_old, mark_on, numbered};
 use super::policy::{self, Class, Facts};
 use super::row::{COLUMNS, answer_of, read_row, reason_of, verdict_name};
@@ -9,9 +7,8 @@ use super::states::{self, Api, HeldReason, Move, State};
 use super::{QueueError, due};
 use crate::access::{AttemptId, JobId, PictureKind, Task};
 use crate::config::model::Queue;
-use crate::picture::Jpeg;
 use crate::store::seal::{self, Secret};
-use crate::store::{QueueKey, Stamp, StoreError, Transaction};
+use crate::store::{QueueKey, Stamp, Transaction};
 
 /// How a job comes into the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -98,50 +95,6 @@ impl Info {
 
 /// Most bytes of a picture that are sealed together, and hence in memory at once while it is sent.
 pub const PART: usize = 64 * 1024;
-/// First bytes of a picture, which tell its kind.
-const HEAD: usize = 16;
-
-/// A picture of a job, as it is kept.
-#[derive(Clone, PartialEq, Eq)]
-pub struct Kept {
-    /// Which of the job's pictures it is.
-    pub kind: PictureKind,
-    /// Its place among those of its kind.
-    pub number: u32,
-    /// In how many parts it is sealed.
-    pub parts: u32,
-    /// Its length.
-    pub bytes: u64,
-    /// CRC-32 of it.
-    pub crc32: u32,
-    /// Its first bytes.
-    pub head: Vec<u8>,
-}
-
-/// A job with all that is sent but its pictures' bytes, which [`part`] reads. That all of them can be read was tried.
-pub struct Job {
-    /// Its row.
-    pub info: Info,
-    /// What the submission needs besides pictures.
-    pub details: Zeroizing<Vec<u8>>,
-    /// Its pictures, those of one kind in their order.
-    pub pictures: Vec<Kept>,
-    own: Secret,
-}
-
-impl Job {
-    /// The pictures of one kind, in their order.
-    pub fn pictures_of(&self, kind: PictureKind) -> impl Iterator<Item = &Kept> {
-        self.pictures.iter().filter(move |picture| picture.kind == kind)
-    }
-}
-
-impl std::fmt::Debug for Job {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Job").field("info", &self.info).finish_non_exhaustive()
-    }
-}
-
 /// What a start did to jobs that the last process left.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Recovered {
@@ -191,21 +144,22 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
     let wrapped = seal::seal(key.secret(), &context(job.id, "key", 0), own.expose(), tx.source())?;
     tx.execute("INSERT INTO job_keys (job, wrapped) VALUES (?1, ?2)", (seq, wrapped))?;
     let mut numbers = [0_u32; PictureKind::ALL.len()];
+    let mut sealed = Vec::new();
     for (kind, picture) in job.pictures {
         let Some(next) = numbers.get_mut(*kind as usize) else { continue };
         let (kind, number) = (kind.name(), *next);
         *next += 1;
         let parts = u32::try_from(picture.chunks(PART).len()).unwrap_or(u32::MAX);
         for (part, bytes) in (0_u32..).zip(picture.chunks(PART)) {
-            let sealed =
-                seal::seal(&own, &part_context(job.id, kind, number, (part, parts)), bytes, tx.source())?;
+            let context = part_context(job.id, kind, number, (part, parts));
+            seal::seal_into(&mut sealed, &own, &context, bytes, tx.source())?;
             tx.execute(
                 "INSERT INTO images (job, kind, number, part, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (seq, kind, number, part, sealed),
+                (seq, kind, number, part, &sealed),
             )?;
         }
     }
-    note_time(tx, seq, &state)
+    add_time(tx, seq, &state)
 }
 
 /// A job's row.
@@ -227,67 +181,6 @@ pub fn find(tx: &Transaction<'_>, id: JobId) -> Result<Option<Info>, QueueError>
 pub fn by_remote(tx: &Transaction<'_>, remote: &str) -> Result<Option<Info>, QueueError> {
     let sql = format!("SELECT {COLUMNS} FROM jobs WHERE remote_id = ?1");
     tx.one(&sql, [remote], read_row)?.map(|stored| stored.info()).transpose()
-}
-
-/// A job with all that is sent, unsealed.
-pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, QueueError> {
-    let info = info(tx, id)?;
-    let wrapped =
-        tx.one("SELECT wrapped FROM job_keys WHERE job = ?1", [info.seq], |row| row.get::<_, Vec<u8>>(0))?;
-    let (true, Some(wrapped)) = (info.has_images, wrapped) else { return Err(QueueError::ImagesErased(id)) };
-    let own = seal::open_secret(key.secret(), &context(id, "key", 0), &wrapped, "a job's key")?;
-    let details = tx
-        .one("SELECT details FROM jobs WHERE seq = ?1", [info.seq], |row| row.get::<_, Option<Vec<u8>>>(0))?
-        .flatten()
-        .ok_or(QueueError::ImagesErased(id))?;
-    let details = seal::open(&own, &context(id, "details", 0), &details, "a job's details")?;
-    let kept = tx.all(
-        "SELECT kind, number, count(*) FROM images WHERE job = ?1 GROUP BY kind, number ORDER BY kind, number",
-        [info.seq],
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)),
-    )?;
-    let mut job = Job { info, details, pictures: Vec::with_capacity(kept.len()), own };
-    for (kind, number, parts) in kept {
-        let kind = PictureKind::parse(&kind).ok_or(StoreError::Row { what: "images.kind" })?;
-        let mut picture = Kept { kind, number, parts, bytes: 0, crc32: 0, head: Vec::new() };
-        let mut sum = crc32fast::Hasher::new();
-        // Read once without being kept: what is damaged is known before anything is sent.
-        for index in 0..parts {
-            let bytes = part(tx, &job, &picture, index)?;
-            sum.update(&bytes);
-            picture.bytes += bytes.len() as u64;
-            let missing = HEAD.saturating_sub(picture.head.len());
-            picture.head.extend(bytes.iter().take(missing));
-        }
-        picture.crc32 = sum.finalize();
-        job.pictures.push(picture);
-    }
-    job.pictures.sort_by_key(|picture| (picture.kind, picture.number));
-    Ok(job)
-}
-
-/// One part of a picture, unsealed.
-pub fn part(
-    tx: &Transaction<'_>,
-    job: &Job,
-    picture: &Kept,
-    index: u32,
-) -> Result<Zeroizing<Vec<u8>>, QueueError> {
-    let (kind, number) = (picture.kind.name(), picture.number);
-    let sql = "SELECT sealed FROM images WHERE job = ?1 AND kind = ?2 AND number = ?3 AND part = ?4";
-    let sealed = tx.one(sql, (job.info.seq, kind, number, index), |row| row.get::<_, Vec<u8>>(0))?;
-    let sealed = sealed.ok_or(QueueError::ImagesErased(job.info.id))?;
-    let context = part_context(job.info.id, kind, number, (index, picture.parts));
-    Ok(seal::open(&job.own, &context, &sealed, "a job's picture")?)
-}
-
-/// A whole picture, for an export.
-pub fn whole(tx: &Transaction<'_>, job: &Job, picture: &Kept) -> Result<Jpeg, QueueError> {
-    let mut bytes = Vec::with_capacity(usize::try_from(picture.bytes).unwrap_or(0));
-    for index in 0..picture.parts {
-        bytes.extend_from_slice(&part(tx, job, picture, index)?);
-    }
-    Ok(Jpeg(bytes))
 }
 
 /// Moves a job on, if the table of [`states`] allows it; erases its pictures and key in the same commit when
@@ -344,7 +237,9 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
         ],
     )?;
     if step.erases_images(info.api) {
-        erase(tx, info.seq)?;
+        // The service's answer ends it, as it ends nearly all; whoever gives it up wants it gone.
+        let routine = matches!(step, Move::Accept { .. } | Move::Decide(_) | Move::Hold(_));
+        erase(tx, info.seq, if routine { Left::Noise } else { Left::Zeros })?;
     }
     note_time(tx, info.seq, &to)?;
     if *step == Move::Send {
@@ -376,12 +271,24 @@ pub fn begin(tx: &Transaction<'_>, id: JobId, configured: Api) -> Result<(), Que
     transition(tx, id, &Move::Send)
 }
 
+/// What an erase leaves where sealed pictures were; key and details are overwritten in any case.
+pub(super) enum Left {
+    /// Nothing of them.
+    Zeros,
+    /// Themselves, until the room is used again: without the key they are noise.
+    Noise,
+}
+
 /// Deletes pictures, details and key of a job; the row stays (door-rules, queue 8 and 10).
-pub(super) fn erase(tx: &Transaction<'_>, seq: i64) -> Result<(), QueueError> {
+pub(super) fn erase(tx: &Transaction<'_>, seq: i64, left: Left) -> Result<(), QueueError> {
     if planted!(KeysAreKept) {
         return Ok(());
     }
-    tx.execute("DELETE FROM images WHERE job = ?1", [seq])?;
+    let pictures = "DELETE FROM images WHERE job = ?1";
+    match left {
+        Left::Zeros => tx.execute(pictures, [seq])?,
+        Left::Noise => tx.delete_sealed(pictures, [seq])?,
+    };
     tx.execute("DELETE FROM job_keys WHERE job = ?1", [seq])?;
     tx.execute("UPDATE jobs SET details = NULL, images = 0 WHERE seq = ?1", [seq])?;
     Ok(())
@@ -468,22 +375,27 @@ fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {
 }
 
 pub(super) fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
-    let (boot_id, boot, wall) = tx.now().columns();
     // A job that is tried for days writes the same states again and again: the first time and the last are kept.
     tx.execute(
         "DELETE FROM job_times WHERE job = ?1 AND state = ?2
-             AND rowid > (SELECT min(rowid) FROM job_times WHERE job = ?1 AND state = ?2)",
+             AND number > (SELECT min(number) FROM job_times WHERE job = ?1 AND state = ?2)",
         (seq, state.name().name()),
     )?;
+    add_time(tx, seq, state)
+}
+
+fn add_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
+    let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
-        "INSERT INTO job_times (job, state, reason, boot_id, boot_us, wall_ms) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        "INSERT INTO job_times (job, number, state, reason, boot_id, boot_us, wall_ms)
+         SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM job_times WHERE job = ?1",
         (seq, state.name().name(), reason_of(state), boot_id, boot, wall),
     )?;
     Ok(())
 }
 
 /// Bound to its place and to how many there are: none can be moved, and the last cannot be left out.
-fn part_context(id: JobId, kind: &str, number: u32, (part, of): (u32, u32)) -> Vec<u8> {
+pub(super) fn part_context(id: JobId, kind: &str, number: u32, (part, of): (u32, u32)) -> Vec<u8> {
     [context(id, kind, number), part.to_be_bytes().to_vec(), of.to_be_bytes().to_vec()].concat()
 }
 

@@ -5,7 +5,7 @@
 use std::time::Duration;
 
 use super::age::{Boots, forget_old, mark_on, unmarked};
-use super::jobs::{Info, erase, transition};
+use super::jobs::{Info, Left, erase, transition};
 use super::row::{COLUMNS, read_row};
 use super::{HeldReason, Move, QueueError, State, StateName, policy};
 use crate::access::JobId;
@@ -225,7 +225,7 @@ fn verdict(
 fn act(tx: &Transaction<'_>, info: &Info, what: SweptWhat) -> Result<(), QueueError> {
     match what {
         SweptWhat::Expired => transition(tx, info.id, &Move::Expire),
-        SweptWhat::ImagesErased => erase(tx, info.seq),
+        SweptWhat::ImagesErased => erase(tx, info.seq, Left::Zeros),
     }
 }
 

@@ -11,6 +11,7 @@ mod erase;
 mod error;
 mod jobs;
 mod limits;
+mod load;
 mod operator;
 pub mod policy;
 mod restore;
@@ -28,10 +29,11 @@ pub use due::{
 pub use erase::{Forgotten, forget_person};
 pub use error::QueueError;
 pub use jobs::{
-    Born, Info, Job, Kept, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held,
-    info, load, part, recover_at_start, release_clock_held, resolve_unknown, transition, whole,
+    Born, Info, NewJob, PART, Recovered, adopt, begin, by_remote, enqueue, find, has_clock_held, info,
+    recover_at_start, release_clock_held, resolve_unknown, transition,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
+pub use load::{Job, Kept, load, part, whole};
 pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
 pub use restore::{Past, readable_ids, restore};
 pub use rewrap::rewrap;

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use super::age::Boots;
-use super::jobs::{Info, info, load, transition, whole};
+use super::jobs::{Info, info, transition};
+use super::load::{load, whole};
 use super::row::{COLUMNS, read_row};
 use super::{Move, QueueError, StateName};
 use crate::access::{JobId, PictureKind, Task, UserId};
@@ -109,7 +110,7 @@ pub fn list(tx: &Transaction<'_>, filter: &Filter) -> Result<Vec<Info>, QueueErr
 pub fn show(tx: &Transaction<'_>, id: JobId) -> Result<Shown, QueueError> {
     let info = info(tx, id)?;
     let rows = tx.all(
-        "SELECT state, reason, boot_id, boot_us, wall_ms FROM job_times WHERE job = ?1 ORDER BY rowid",
+        "SELECT state, reason, boot_id, boot_us, wall_ms FROM job_times WHERE job = ?1 ORDER BY number",
         [info.seq],
         |row| Ok((row.get::<_, String>(0)?, row.get(1)?, Stamp::from_row(row, 2)?)),
     )?;

@@ -1,6 +1,6 @@
 //! A job that was in another database goes on in this one, as it was: with its id, its age and its state.
 
-use super::jobs::{NewJob, enqueue, erase, info, note_time};
+use super::jobs::{Left, NewJob, enqueue, erase, info, note_time};
 use super::policy::{Class, REGISTRATION_RESUBMITS_MAX};
 use super::row::{answer_of, reason_of};
 use super::{QueueError, State};
@@ -45,7 +45,7 @@ pub fn restore(
     enqueue(tx, key, job)?;
     let seq = info(tx, job.id)?.seq;
     if !past.has_images {
-        erase(tx, seq)?;
+        erase(tx, seq, Left::Zeros)?;
     }
     let state = match &past.state {
         State::Sending => &State::UnknownOutcome,

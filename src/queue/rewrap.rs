@@ -23,7 +23,7 @@ pub fn rewrap(tx: &Transaction<'_>, old: &QueueKey, new: &QueueKey) -> Result<(u
         after = *last;
         for (seq, id, wrapped) in keys {
             let context = context(id, "key", 0);
-            let Ok(own) = seal::open_secret(old.secret(), &context, &wrapped, "a job's key") else {
+            let Ok(own) = seal::open_secret(old.secret(), &context, wrapped, "a job's key") else {
                 unreadable += 1;
                 continue;
             };

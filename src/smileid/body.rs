@@ -3,9 +3,9 @@
 
 use super::picture::{Kept, Picture};
 use super::submission::Progress;
+use crate::store::Wiped;
 use std::borrow::Cow;
 use std::io::{self, Read};
-use zeroize::Zeroizing;
 
 /// How much of a request's body was handed to the connection.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -61,7 +61,7 @@ pub(crate) struct Body<'a, 'p> {
     /// Within the piece, or within what was read of it.
     offset: usize,
     /// Of a kept picture: which part is in memory.
-    part: Option<(u32, Zeroizing<Vec<u8>>)>,
+    part: Option<(u32, Wiped)>,
     length: u64,
     handed: u64,
     progress: Option<&'p mut dyn FnMut(Progress)>,
@@ -205,9 +205,9 @@ mod tests {
         fn pieces(&self) -> u32 {
             u32::try_from(self.0.chunks(self.1).count()).unwrap()
         }
-        fn piece(&self, index: u32) -> io::Result<Zeroizing<Vec<u8>>> {
+        fn piece(&self, index: u32) -> io::Result<Wiped> {
             let part = self.0.chunks(self.1).nth(index as usize);
-            part.map(|part| Zeroizing::new(part.to_vec())).ok_or(io::ErrorKind::NotFound.into())
+            part.map(|part| part.to_vec().into()).ok_or(io::ErrorKind::NotFound.into())
         }
         fn crc32(&self) -> u32 {
             crc32fast::hash(&self.0)
@@ -227,8 +227,8 @@ mod tests {
         fn pieces(&self) -> u32 {
             2
         }
-        fn piece(&self, index: u32) -> io::Result<Zeroizing<Vec<u8>>> {
-            if index == 0 { Ok(Zeroizing::new(vec![1; 4])) } else { Err(io::ErrorKind::InvalidData.into()) }
+        fn piece(&self, index: u32) -> io::Result<Wiped> {
+            if index == 0 { Ok(vec![1; 4].into()) } else { Err(io::ErrorKind::InvalidData.into()) }
         }
         fn crc32(&self) -> u32 {
             0

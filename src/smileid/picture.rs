@@ -2,9 +2,9 @@
 //! so that a job of four megabytes needs no four megabytes of memory.
 
 use crate::picture::{JPEG_MAGIC, PNG_MAGIC};
+use crate::store::Wiped;
 use std::fmt;
 use std::io;
-use zeroize::Zeroizing;
 
 /// A picture that is kept in pieces of bounded size.
 pub trait Kept: Sync {
@@ -16,7 +16,7 @@ pub trait Kept: Sync {
     ///
     /// # Errors
     /// It cannot be read or unsealed.
-    fn piece(&self, index: u32) -> io::Result<Zeroizing<Vec<u8>>>;
+    fn piece(&self, index: u32) -> io::Result<Wiped>;
     /// CRC-32 of the whole.
     fn crc32(&self) -> u32;
     /// Its first bytes, at least 8 where it has them: they tell what kind of picture it is.

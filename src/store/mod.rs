@@ -20,6 +20,7 @@ mod schema;
 pub mod seal;
 mod stamp;
 mod transaction;
+mod wiped;
 pub mod x25519;
 
 pub use belongs::{check_key, note_key};
@@ -29,6 +30,7 @@ pub use rotate::{install_key, matching_key, prepare_key};
 pub use seal::{AuditKey, DeviceKey, PeopleKey, QueueKey};
 pub use stamp::{Pseudonym, Stamp};
 pub use transaction::Transaction;
+pub use wiped::Wiped;
 
 /// A damaged file up to this size is found at start as a whole; in a larger one the small tables are checked.
 pub use open::WHOLE_CHECK_BYTES;

@@ -395,6 +395,8 @@ fn harden(connection: &Connection) -> Result<(), StoreError> {
     connection.set_prepared_statement_cache_capacity(96);
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_DEFENSIVE, true)?;
     connection.set_db_config(DbConfig::SQLITE_DBCONFIG_TRUSTED_SCHEMA, false)?;
+    // A plan that looks at bound values is made anew each time they are bound: one that does not is made once.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     connection.pragma_update(None, "cell_size_check", "ON")?;
     connection.pragma_update(None, "temp_store", "MEMORY")?;
     Ok(())

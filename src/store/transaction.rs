@@ -42,6 +42,18 @@ impl Transaction<'_> {
         self.noted(statement.execute(params))
     }
 
+    /// Deletes sealed values whose key goes in the same commit. Pages that become free thereby are not overwritten: zeros over
+    /// a capture's pictures are as many bytes again, on a flash that wears.
+    pub fn delete_sealed(&self, sql: &str, params: impl Params) -> Result<usize, StoreError> {
+        let overwrite =
+            |how: &str| self.noted(self.connection.execute_batch(&format!("PRAGMA secure_delete = {how}")));
+        overwrite("FAST")?;
+        let deleted = self.execute(sql, params);
+        // Whatever became of it: were it not set back, nothing would be overwritten from here on.
+        overwrite("ON")?;
+        deleted
+    }
+
     /// The first row, if there is one.
     pub fn one<T>(
         &self,

@@ -147,24 +147,33 @@ pub fn accepted(
     remote_job: &str,
     already: Already<'_>,
 ) -> Result<(), AgentError> {
-    shared.store.write(|tx| {
-        queue::transition(tx, job, &Move::Accept { remote: remote_job.to_owned() })?;
-        match already {
-            // Nobody waits: the service is given some time before it is asked.
-            Already::Nothing => {
-                let some = u64::from(shared.config.queue.backoff_min_ms);
-                queue::postpone(tx, job, std::time::Duration::from_millis(some))?;
-            }
-            Already::Report(report) => super::verdicts::late(tx, shared, job, report)?,
-            Already::Finding(finding) => super::verdicts::found(tx, shared, job, finding)?,
+    shared.store.write(|tx| accept(tx, shared, job, remote_job, already))
+}
+
+/// [`accepted`] within a commit that has more.
+pub fn accept(
+    tx: &Transaction<'_>,
+    shared: &Shared,
+    job: JobId,
+    remote_job: &str,
+    already: Already<'_>,
+) -> Result<(), AgentError> {
+    queue::transition(tx, job, &Move::Accept { remote: remote_job.to_owned() })?;
+    match already {
+        // Nobody waits: the service is given some time before it is asked.
+        Already::Nothing => {
+            let some = u64::from(shared.config.queue.backoff_min_ms);
+            queue::postpone(tx, job, std::time::Duration::from_millis(some))?;
         }
-        if queue::paused(tx)?.is_some_and(|pause| pause.reason != PauseReason::Operator) {
-            queue::resume(tx)?;
-            event(tx, shared, None, Some(job), None, "queue_resumed", [])?;
-            log::info!("the service takes jobs again; the queue goes on");
-        }
-        Ok(())
-    })
+        Already::Report(report) => super::verdicts::late(tx, shared, job, report)?,
+        Already::Finding(finding) => super::verdicts::found(tx, shared, job, finding)?,
+    }
+    if queue::paused(tx)?.is_some_and(|pause| pause.reason != PauseReason::Operator) {
+        queue::resume(tx)?;
+        event(tx, shared, None, Some(job), None, "queue_resumed", [])?;
+        log::info!("the service takes jobs again; the queue goes on");
+    }
+    Ok(())
 }
 
 /// What a failed submission means for the attempt.

@@ -6,8 +6,8 @@ mod start;
 mod verdicts;
 
 pub use jobs::{
-    Already, NewCheck, NewJob, accepted, dead_letter, enqueue, enqueue_check, hurry, overdue, put_back,
-    queue_api, release_clock_held, settle, store_job, submit_failure, sweep, try_settle,
+    Already, NewCheck, NewJob, accept, accepted, dead_letter, enqueue, enqueue_check, hurry, overdue,
+    put_back, queue_api, release_clock_held, settle, store_job, submit_failure, sweep, try_settle,
 };
 pub use start::{database_replaced, effective, open_alarm, recover};
 pub use verdicts::{decision_of, drained_finding, drained_verdict, verdict};

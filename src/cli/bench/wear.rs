@@ -15,8 +15,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// latchd's tables, for the peers that use them without its care.
-const TABLES: [&str; 2] =
-    [include_str!("../../store/schema/1.sql"), include_str!("../../store/schema/2.sql")];
+const TABLES: [&str; 3] = [
+    include_str!("../../store/schema/1.sql"),
+    include_str!("../../store/schema/2.sql"),
+    include_str!("../../store/schema/3.sql"),
+];
 
 /// Who writes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -233,14 +236,14 @@ fn step(change: &Connection, id: [u8; 16], state: &str, now: Moment) -> rusqlite
 fn note(change: &Connection, id: [u8; 16], state: &str, (boot, us, wall): Moment) -> rusqlite::Result<()> {
     change
         .prepare_cached(
-            "INSERT INTO job_times (job, state, boot_id, boot_us, wall_ms)
-             SELECT seq, ?2, ?3, ?4, ?5 FROM jobs WHERE id = ?1",
+            "INSERT INTO job_times (job, number, state, boot_id, boot_us, wall_ms)
+             SELECT seq, (SELECT count(*) FROM job_times WHERE job = seq), ?2, ?3, ?4, ?5 FROM jobs WHERE id = ?1",
         )?
         .execute((id, state, boot, us, wall))?;
     change
         .prepare_cached(
             "INSERT INTO boots (boot_id, on_us) VALUES (?1, ?2)
-             ON CONFLICT (boot_id) DO UPDATE SET on_us = max(on_us, excluded.on_us)",
+             ON CONFLICT (boot_id) DO UPDATE SET on_us = excluded.on_us WHERE excluded.on_us >= on_us + 10000000",
         )?
         .execute((boot, us))
         .map(drop)

@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 use crate::clock::Random;
 use crate::queue::QueueError;
 use crate::store::seal::{self, OVERHEAD, Secret, mac};
-use crate::store::x25519;
+use crate::store::{Wiped, x25519};
 
 /// The first line of a set.
 const MAGIC: &[u8] = b"latchd job set 1\n";
@@ -118,7 +118,7 @@ impl<'a, W: Write> Frames<'a, W> {
 
     /// Writes one.
     pub fn write(&mut self, kind: u8, bytes: &[u8], last: bool) -> Result<(), QueueError> {
-        let mut plain = Zeroizing::new(Vec::with_capacity(1 + bytes.len()));
+        let mut plain = Wiped::from(Vec::with_capacity(1 + bytes.len()));
         plain.push(kind);
         plain.extend_from_slice(bytes);
         let sealed = seal::seal(&self.key, &bound(&self.once, self.number, last), &plain, self.random)?;
@@ -139,7 +139,7 @@ fn name(once: &[u8; 32]) -> String {
 }
 
 /// What a frame holds: its kind and its content.
-pub type Frame = (u8, Zeroizing<Vec<u8>>);
+pub type Frame = (u8, Wiped);
 
 /// Reads frames.
 pub struct Unframe<R: Read> {
@@ -202,7 +202,7 @@ impl<R: Read> Unframe<R> {
         let mut sealed = vec![0; length];
         fill(&mut self.input, &mut sealed)?;
         let context = bound(&self.once, self.number, last);
-        let mut plain = seal::open(&self.key, &context, &sealed, "a part of a job set")
+        let mut plain = seal::open(&self.key, &context, sealed, "a part of a job set")
             .map_err(|_| QueueError::Set("a part of it was changed"))?;
         self.number += 1;
         self.over = last;

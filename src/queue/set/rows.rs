@@ -4,7 +4,6 @@
 use std::io::{Read, Write};
 
 use serde::{Deserialize, Serialize};
-use zeroize::Zeroizing;
 
 use super::frames::{Frames, Private, Public, Unframe};
 use crate::access::{AttemptId, JobId, PictureKind, Task, UserId};
@@ -14,7 +13,7 @@ use crate::queue::policy::Class;
 use crate::queue::restore::{Past, restore};
 use crate::queue::row::reason_of;
 use crate::queue::{Api, HeldReason, Info, Job, QueueError, State};
-use crate::store::{QueueKey, Transaction};
+use crate::store::{QueueKey, Transaction, Wiped};
 
 const ORIGIN: u8 = b'O';
 const JOB: u8 = b'J';
@@ -65,8 +64,8 @@ struct Picture {
     bytes: u64,
 }
 
-fn json(value: &impl Serialize) -> Result<Zeroizing<Vec<u8>>, QueueError> {
-    serde_json::to_vec(value).map(Zeroizing::new).map_err(|_| QueueError::Set("a row cannot be written"))
+fn json(value: &impl Serialize) -> Result<Wiped, QueueError> {
+    serde_json::to_vec(value).map(Wiped::from).map_err(|_| QueueError::Set("a row cannot be written"))
 }
 
 /// Writes a set.
@@ -93,7 +92,7 @@ impl<'a, W: Write> SetWriter<'a, W> {
         &mut self,
         info: &Info,
         job: Option<&Job>,
-        mut part: impl FnMut(&Job, usize, u32) -> Result<Zeroizing<Vec<u8>>, QueueError>,
+        mut part: impl FnMut(&Job, usize, u32) -> Result<Wiped, QueueError>,
     ) -> Result<(), QueueError> {
         let state = match &info.state {
             State::Sending => State::UnknownOutcome,
@@ -144,8 +143,8 @@ impl<'a, W: Write> SetWriter<'a, W> {
 /// A job as it came out of a set. No `Debug`: it is all pictures and personal data.
 pub struct Incoming {
     row: Row,
-    details: Zeroizing<Vec<u8>>,
-    pictures: Vec<(PictureKind, Zeroizing<Vec<u8>>)>,
+    details: Wiped,
+    pictures: Vec<(PictureKind, Wiped)>,
 }
 
 /// Reads a set, job after job.
@@ -205,9 +204,9 @@ impl<R: Read> SetReader<R> {
         Ok(Some(Incoming { row, details, pictures }))
     }
 
-    fn bytes(&mut self, length: u64) -> Result<Zeroizing<Vec<u8>>, QueueError> {
+    fn bytes(&mut self, length: u64) -> Result<Wiped, QueueError> {
         let length = usize::try_from(length).map_err(|_| ODD)?;
-        let mut bytes = Zeroizing::new(Vec::with_capacity(length));
+        let mut bytes = Wiped::from(Vec::with_capacity(length));
         while bytes.len() < length {
             match self.frames.frame()? {
                 Some((BYTES, more)) if !more.is_empty() && bytes.len() + more.len() <= length => {
