@@ -1,6 +1,7 @@
 //! The drain's thread: submits the jobs that wait and asks for verdicts that nobody waits for. What it learns
 //! ends in the queue and the audit; it has no handle to the guard (door-rules 2).
 
+use super::ahead::Ahead;
 use super::error::AgentError;
 use super::job::{Sendable, load};
 use super::records::{self, Already};
@@ -54,7 +55,7 @@ impl Alarm for Receiver<()> {
 }
 
 /// Runs until the process ends. Woken by new jobs, operators and the network; otherwise by the next due time.
-pub fn run(shared: &Shared, woken: &dyn Alarm) {
+pub fn run(shared: &Shared, woken: &dyn Alarm, ahead: &dyn Ahead) {
     let mark = shared.watchdog.register("drain", submission_limit(&shared.config));
     let (mut nap, mut sore, mut turns, mut begun) = (Duration::ZERO, SORE.0, 0_u32, None);
     loop {
@@ -72,9 +73,13 @@ pub fn run(shared: &Shared, woken: &dyn Alarm) {
             turns = turns.wrapping_add(1);
             let turn = policy::turn(turns);
             let next = match begun.take() {
-                Some(job) => hand_over(shared, job, Some(turn)),
-                None => step(shared, turn),
+                Some(job) => hand_over(shared, job, Some((turn, ahead))),
+                None => step(shared, turn, ahead),
             };
+            if !matches!(next, Ok(Next::Send(_))) {
+                // Pictures are not kept for later.
+                drop(ahead.take());
+            }
             mark.resting();
             match next {
                 Ok(Next::Go) => sore = SORE.0,
@@ -125,11 +130,19 @@ fn next(tx: &Transaction<'_>, turn: Turn) -> Result<Work, QueueError> {
     })
 }
 
+/// The job that would be submitted next.
+pub(super) fn next_submission(shared: &Shared, turn: Turn) -> Result<Option<JobId>, AgentError> {
+    Ok(match shared.store.read(|tx| next(tx, turn))? {
+        Work::Submit(job) => Some(job),
+        Work::Poll(_) | Work::LookUp(_) | Work::Nothing(_) => None,
+    })
+}
+
 /// One piece of work. An error is the disk's: what the service says ends in the queue.
-fn step(shared: &Shared, turn: Turn) -> Result<Next, AgentError> {
+fn step(shared: &Shared, turn: Turn, ahead: &dyn Ahead) -> Result<Next, AgentError> {
     catch_up(shared)?;
     match shared.store.read(|tx| next(tx, turn))? {
-        Work::Submit(job) => return begin_and_send(shared, job, Some(turn)),
+        Work::Submit(job) => return begin_and_send(shared, job, Some((turn, ahead))),
         Work::Poll(job) => poll(shared, job)?,
         Work::LookUp(job) => look_up(shared, job)?,
         Work::Nothing(due) => {
@@ -163,20 +176,32 @@ pub(super) fn send(shared: &Shared, job: JobId) -> Result<(), AgentError> {
     begin_and_send(shared, job, None).map(drop)
 }
 
-/// With a `turn`, another job may be begun by the commit that this one ends with.
-fn begin_and_send(shared: &Shared, job: JobId, turn: Option<Turn>) -> Result<Next, AgentError> {
+/// Whose turn it is afterwards, and who reads that job meanwhile. With it, the job may be begun by the commit that this one
+/// ends with.
+type Following<'a> = Option<(Turn, &'a dyn Ahead)>;
+
+fn begin_and_send(shared: &Shared, job: JobId, following: Following<'_>) -> Result<Next, AgentError> {
     let begin = || shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)));
     if planted!(SentBeforeCommit) {
         let next = hand_over(shared, job, None)?;
         return begin().map(|()| next).map_err(AgentError::from);
     }
     begin()?;
-    hand_over(shared, job, turn)
+    hand_over(shared, job, following)
 }
 
 /// Sends a job that is in `sending`.
-fn hand_over(shared: &Shared, job: JobId, turn: Option<Turn>) -> Result<Next, AgentError> {
-    let sent = match load(shared, job) {
+fn hand_over(shared: &Shared, job: JobId, following: Following<'_>) -> Result<Next, AgentError> {
+    let read = following.and_then(|(_, ahead)| ahead.take()).filter(|(read, _)| *read == job);
+    let loaded = match read {
+        Some((_, read)) => read.begun(shared),
+        None => load(shared, job),
+    };
+    let turn = following.map(|(turn, _)| turn);
+    if let (Some((turn, ahead)), false) = (following, must_yield(shared)) {
+        ahead.ask(turn);
+    }
+    let sent = match loaded {
         Ok(Sendable::Door(outgoing)) => outgoing.submit(shared).map(|accepted| {
             let Accepted { handle, report } = accepted;
             let already = report.as_ref().map_or(Already::Nothing, Already::Report);

@@ -35,6 +35,21 @@ pub enum Sendable {
     Check(Box<OutgoingCheck>),
 }
 
+impl Sendable {
+    /// As it is now that it is being sent: it may have been made for the other protocol when it was read.
+    ///
+    /// # Errors
+    /// Its row cannot be read.
+    pub fn begun(mut self, shared: &Shared) -> Result<Self, Unsendable> {
+        let job = match &mut self {
+            Self::Door(outgoing) => &mut outgoing.job,
+            Self::Check(outgoing) => &mut outgoing.job,
+        };
+        job.info = shared.store.read(|tx| queue::info(tx, job.info.id)).map_err(AgentError::from)?;
+        Ok(self)
+    }
+}
+
 /// Why a job cannot be sent.
 #[derive(Debug, thiserror::Error)]
 pub enum Unsendable {

@@ -13,6 +13,7 @@
 //! | watchdog | pings systemd while no other thread is stuck | - |
 //! | signals, log | SIGTERM, SIGHUP; log lines | - |
 
+pub mod ahead;
 pub mod alone;
 pub mod bulk;
 #[cfg(feature = "web")]
@@ -160,7 +161,12 @@ pub fn run(config: &Config, guard: &GuardConfig, service: bool, check: Check) ->
     let (all, to_director) = (Arc::clone(&shared), messages.clone());
     thread("submitter", move || submitter::run(&all, &submit_inbox, &to_director))?;
     let all = Arc::clone(&shared);
-    thread("drain", move || drain::run(&all, &woken))?;
+    // The drain takes each answer before it asks again.
+    let ((ask, asked), (answer, answers)) = (bounded(1), bounded(1));
+    let reader = ahead::Reader { orders: ask, answers, asked: false.into() };
+    thread("drain", move || drain::run(&all, &woken, &reader))?;
+    let all = Arc::clone(&shared);
+    thread("drain-ahead", move || ahead::run(&all, &asked, &answer))?;
     let all = Arc::clone(&shared);
     thread("housekeeping", move || housekeeping::run(&all))?;
 

@@ -1,6 +1,7 @@
 //! The daemon's process: the real director, submitter, drain, records and store, put together as `agent::run` does, on
 //! simulated time.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -14,6 +15,7 @@ use super::lock::{LinkState, SimLink};
 use super::network::{Network, Wire};
 use super::vfs::{self, Mounted};
 use crate::access::Machine;
+use crate::agent::ahead::{self, Ahead};
 use crate::agent::camera::BurstOrder;
 use crate::agent::director::{Director, Hands};
 use crate::agent::drain::{self, Alarm};
@@ -25,12 +27,29 @@ use crate::agent::{AgentError, rules, start_records};
 use crate::clock::{BootTime, Clock, Random};
 use crate::config::{Config, GuardConfig};
 use crate::queue::FreeSpace;
+use crate::queue::policy::Turn;
 use crate::smileid::transport::Transport;
 use crate::smileid::{Client, Settings as SmileSettings};
 use crate::store::{self, DeviceKey, Mode, Opening, Store};
 
 /// The device's key; as random as it needs to be here.
 pub const DEVICE_KEY: [u8; 32] = [0x5a; 32];
+
+/// Reads ahead the moment it is asked: as early as the thread of the daemon can, and so most likely to be out of date.
+struct AtOnce {
+    shared: Arc<Shared>,
+    read: RefCell<ahead::Read>,
+}
+
+impl Ahead for AtOnce {
+    fn ask(&self, turn: Turn) {
+        *self.read.borrow_mut() = ahead::read(&self.shared, turn);
+    }
+
+    fn take(&self) -> ahead::Read {
+        self.read.take()
+    }
+}
 
 /// What a process is started on.
 pub struct Ground {
@@ -184,7 +203,8 @@ impl Process {
         let drain = {
             let shared = shared.clone();
             let alarm = FiberAlarm { woken: woken.clone(), time: ground.time.clone() };
-            Fiber::new("drain", move || drain::run(&shared, &alarm))
+            let ahead = AtOnce { shared: shared.clone(), read: RefCell::default() };
+            Fiber::new("drain", move || drain::run(&shared, &alarm, &ahead))
         };
         let mut process = Self {
             shared,
