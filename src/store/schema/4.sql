@@ -1,4 +1,4 @@
--- Version 3: events that had their time go, the oldest first, and an anchor stays in their place.
+-- Version 4: events that had their time go, the oldest first, and an anchor stays in their place.
 
 -- The last event that went and its link, to which the first that is kept is chained; signed under the key of the events. They
 -- are numbered from 1 without gaps, so seq is also how many went. wall_ms: the last of their times that was known.
