@@ -10,10 +10,11 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use latchd::access::{AttemptId, JobId};
-use latchd::audit::{self, AuditError, Breach, Event, Unlock, Verification};
-use latchd::clock::{BootTime, ManualClock, SystemRandom, Wall, WallTime};
+use latchd::audit::{self, AuditError, Breach, Event, Rule, Unlock, Verification, Why};
+use latchd::clock::{BootTime, Clock, ManualClock, SystemRandom, Wall, WallTime};
 use latchd::store::{AuditKey, DeviceKey, Mode, Pseudonym, Settings, Store, StoreError, Transaction};
 
 fn open(dir: &Path, clock: &Arc<ManualClock>) -> Store {
@@ -68,7 +69,8 @@ fn tampered(sql: &str) -> (Verification, Vec<[u8; 32]>) {
         write(&store, |tx| audit::append(tx, &key(), &event(kind))).unwrap();
         heads.push(store.read(audit::head).unwrap().unwrap().1);
     }
-    assert_eq!(verify(&store, Some(heads[2])), Verification { rows: 5, head: heads[4], broken_at: None });
+    let whole = Verification { rows: 5, head: heads[4], broken_at: None, anchor: None };
+    assert_eq!(verify(&store, Some(heads[2])), whole);
     drop(store);
     let raw = rusqlite::Connection::open(dir.path().join("latchd.db")).unwrap();
     raw.execute_batch("DROP TRIGGER events_never_change; DROP TRIGGER events_never_go;").unwrap();
@@ -95,11 +97,8 @@ fn each_column_is_part_of_the_chain() {
         "mac = zeroblob(32)",
     ] {
         let (found, heads) = tampered(&format!("UPDATE events SET {change} WHERE seq = 3"));
-        assert_eq!(
-            found,
-            Verification { rows: 2, head: heads[1], broken_at: Some((3, Breach::Changed)) },
-            "{change}"
-        );
+        let broken_at = Some((3, Breach::Changed));
+        assert_eq!(found, Verification { rows: 2, head: heads[1], broken_at, anchor: None }, "{change}");
     }
 }
 
@@ -204,4 +203,129 @@ fn an_intent_is_done_once_or_interrupted_and_never_resumed() {
         store.read(|tx| audit::list(tx, 0, 10)).unwrap().into_iter().map(|event| event.kind).collect();
     assert_eq!(kinds, ["unlock_intent", "unlock_done", "unlock_intent", "unlock_interrupted"]);
     assert_eq!(verify(&store, None).rows, 4);
+}
+
+const DAY: Duration = Duration::from_secs(24 * 3600);
+/// Four at once after ten days, or when there are more than 40; eight stay.
+const RULE: Rule = Rule { age: Some(DAY.saturating_mul(10)), most: 40, least: 8, at_once: 4 };
+
+/// What a round of housekeeping does about events, with all that is due.
+fn prune(store: &Store, clock: &ManualClock, rule: &Rule) -> Vec<(i64, i64, Why)> {
+    let round = || store.write(|tx| audit::prune(tx, &key(), rule, clock.wall(), None)).unwrap();
+    std::iter::from_fn(round).map(|gone| (gone.from, gone.anchor.last, gone.why)).collect()
+}
+
+/// Twenty events a day apart, their heads, and the first twelve of them pruned.
+fn pruned() -> (tempfile::TempDir, Arc<ManualClock>, Store, Vec<[u8; 32]>) {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(dir.path(), &clock);
+    let mut heads = Vec::new();
+    for _ in 0..20 {
+        write(&store, |tx| audit::append(tx, &key(), &event("one"))).unwrap();
+        heads.push(store.read(audit::head).unwrap().unwrap().1);
+        clock.advance(DAY);
+    }
+    clock.advance(DAY * 3);
+    let gone = prune(&store, &clock, &RULE);
+    assert_eq!(gone, [(1, 4, Why::Age), (5, 8, Why::Age), (9, 12, Why::Age)]);
+    (dir, clock, store, heads)
+}
+
+#[test]
+fn what_is_kept_is_still_proved_when_old_events_are_gone() {
+    let (_dir, clock, store, heads) = pruned();
+    let kept = store.read(|tx| audit::list(tx, 0, 100)).unwrap();
+    assert_eq!((kept.len(), kept[0].seq), (8, 13));
+    let found = verify(&store, Some(heads[16]));
+    assert_eq!((found.rows, found.head, found.broken_at), (8, heads[19], None));
+    let anchor = found.anchor.unwrap();
+    let until = Wall::Known(WallTime::from_rfc3339("2026-06-12T12:00:00Z").unwrap());
+    assert_eq!((anchor.last, anchor.mac, anchor.until), (12, heads[11], until));
+    assert_eq!(prune(&store, &clock, &RULE), [], "the newest stay");
+
+    // The last that went has its link in the anchor; before it nothing can be said.
+    assert_eq!(verify(&store, Some(heads[11])).broken_at, None);
+    for lost in [heads[3], [7; 32]] {
+        assert_eq!(verify(&store, Some(lost)).broken_at, Some((21, Breach::HeadNotKept)));
+    }
+    assert_eq!(write(&store, |tx| audit::append(tx, &key(), &event("next"))).unwrap(), 21);
+    assert_eq!(verify(&store, Some(heads[19])).rows, 9);
+}
+
+#[test]
+fn nobody_without_the_key_removes_more_than_had_its_time() {
+    let forged = "INSERT OR REPLACE INTO events_anchor SELECT 1, seq, mac, wall_ms";
+    for (sql, broken_at) in [
+        ("DELETE FROM events WHERE seq = 13", (13, Breach::Missing)),
+        ("DELETE FROM events WHERE seq = 20", (20, Breach::HeadNotKept)),
+        ("DELETE FROM events", (13, Breach::HeadNotKept)),
+        ("DELETE FROM events_anchor", (1, Breach::Missing)),
+        ("UPDATE events_anchor SET wall_ms = wall_ms + 1", (13, Breach::AnchorWrong)),
+        ("UPDATE events_anchor SET wall_ms = NULL", (13, Breach::AnchorWrong)),
+        ("UPDATE events_anchor SET mac = zeroblob(32)", (13, Breach::AnchorWrong)),
+        ("UPDATE events_anchor SET seq = 11", (12, Breach::AnchorWrong)),
+        (&format!("{forged}, mac FROM events WHERE seq = 14; DELETE FROM events WHERE seq <= 14"), (15, Breach::AnchorWrong)),
+        (
+            "INSERT INTO events SELECT 5, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac
+             FROM events WHERE seq = 14",
+            (13, Breach::AnchorWrong),
+        ),
+    ] {
+        let (dir, clock, store, heads) = pruned();
+        drop(store);
+        let raw = rusqlite::Connection::open(dir.path().join("latchd.db")).unwrap();
+        raw.execute_batch("DROP TRIGGER events_never_change; DROP TRIGGER events_never_go;").unwrap();
+        raw.execute_batch(sql).unwrap();
+        drop(raw);
+        let store = open(dir.path(), &clock);
+        assert_eq!(verify(&store, Some(heads[19])).broken_at, Some(broken_at), "{sql}");
+        // What is not whole is evidence: nothing more of it goes.
+        if broken_at.1 != Breach::HeadNotKept {
+            clock.advance(DAY * 100);
+            let refused = store.write(|tx| audit::prune(tx, &key(), &Rule { least: 0, ..RULE }, clock.wall(), None));
+            assert!(matches!(refused, Err(AuditError::NotWhole { .. })), "{sql}: {refused:?}");
+        }
+    }
+}
+
+#[test]
+fn numbers_go_on_when_all_events_are_gone() {
+    let (_dir, clock, store, heads) = pruned();
+    clock.advance(DAY * 100);
+    assert_eq!(prune(&store, &clock, &Rule { least: 0, ..RULE }).len(), 2);
+    assert!(store.read(|tx| audit::list(tx, 0, 100)).unwrap().is_empty());
+    assert_eq!(store.read(audit::head).unwrap(), Some((20, heads[19])));
+    assert_eq!((verify(&store, Some(heads[19])).rows, verify(&store, None).broken_at), (0, None));
+    assert_eq!(write(&store, |tx| audit::append(tx, &key(), &event("next"))).unwrap(), 21);
+    assert_eq!(verify(&store, Some(heads[19])).broken_at, None);
+}
+
+#[test]
+fn the_database_itself_refuses_to_lose_an_event_that_no_anchor_stands_for() {
+    let (_dir, _clock, store, _heads) = pruned();
+    let refused: Result<usize, StoreError> =
+        store.write(|tx| tx.execute("DELETE FROM events WHERE seq = 13", []));
+    assert!(refused.unwrap_err().to_string().contains("append-only"));
+}
+
+#[test]
+fn an_unlock_without_its_end_stays_and_so_does_what_came_after_it() {
+    let (dir, clock) = (tempfile::tempdir().unwrap(), clock());
+    let store = open(dir.path(), &clock);
+    let more = |count| {
+        for _ in 0..count {
+            write(&store, |tx| audit::append(tx, &key(), &event("one"))).unwrap();
+        }
+    };
+    more(5);
+    write(&store, |tx| audit::unlock_intent(tx, &key(), &unlock(1))).unwrap();
+    more(100);
+    clock.advance(DAY * 100);
+    assert_eq!(prune(&store, &clock, &RULE), [(1, 4, Why::Count)]);
+    write(&store, |tx| audit::interrupt_open(tx, &key(), &BTreeMap::new())).unwrap();
+    // Of 103 by their number until 43 are left, and by their age until 11 are.
+    let gone = prune(&store, &clock, &RULE);
+    let by = |why| gone.iter().filter(|one| one.2 == why).count();
+    assert_eq!((gone[0], by(Why::Count), by(Why::Age)), ((5, 8, Why::Count), 15, 8), "{gone:?}");
+    assert_eq!(verify(&store, None).broken_at, None);
 }

@@ -9,8 +9,8 @@
 )]
 
 use latchd::agent::rotate::{self, Step};
-use latchd::audit::{self, Breach, Event};
-use latchd::clock::SystemRandom;
+use latchd::audit::{self, Breach, Event, Rule};
+use latchd::clock::{SystemRandom, Wall};
 use latchd::config::Config;
 use latchd::queue::{self, Api, Born, QueueError};
 use latchd::store::{self, DeviceKey, StoreError};
@@ -85,6 +85,49 @@ fn events_under_older_keys_are_verified_and_no_change_to_them_passes() {
             }
             (Err(_), None) => {}
             (other, _) => panic!("{change}: {other:?}"),
+        }
+    }
+}
+
+/// Events that were signed under the first of two older keys are gone, and the key with them.
+#[test]
+fn an_anchor_goes_over_to_the_new_key_and_keys_of_what_is_gone_go() {
+    let rule = Rule { age: None, most: 1, least: 0, at_once: 2 };
+    let prune = |desk: &Desk, byte: u8| {
+        let key = device_key(byte).audit();
+        desk.store.write(|tx| audit::prune(tx, &key, &rule, Wall::Unknown, None)).unwrap().is_some()
+    };
+    let older = |desk: &Desk| {
+        let sql = "SELECT count(*) FROM facts WHERE name LIKE 'audit_key_until_%'";
+        desk.store.read(|tx| tx.one(sql, [], |row| row.get::<_, u32>(0))).unwrap().unwrap()
+    };
+    let rotate = |desk: &Desk, from: u8, to: u8| {
+        let (old, new) = (device_key(from).audit(), device_key(to).audit());
+        desk.store.write(|tx| audit::rotate(tx, (&old, &new), &event("last"), &event("first"))).unwrap();
+    };
+    let broken = |desk: &Desk, byte: u8| {
+        desk.store.read(|tx| audit::verify(tx, &device_key(byte).audit(), None)).unwrap().broken_at
+    };
+    for forged in [false, true] {
+        let desk = desk();
+        chain(&desk, &[1, 2]);
+        assert!(prune(&desk, 2) && older(&desk) == 1, "two of the first key's four are left");
+        if forged {
+            desk.write(|tx| Ok(tx.execute("UPDATE events_anchor SET wall_ms = 9", [])?)).unwrap();
+        }
+        rotate(&desk, 2, 3);
+        let expected = forged.then_some((3, Breach::AnchorWrong));
+        assert_eq!((broken(&desk, 3), older(&desk)), (expected, 2));
+        if !forged {
+            assert!(prune(&desk, 3) && older(&desk) == 1);
+            assert_eq!(broken(&desk, 3), None);
+            let append =
+                |tx: &store::Transaction<'_>| audit::append(tx, &device_key(3).audit(), &event("claim"));
+            for _ in 0..2 {
+                desk.store.write(append).unwrap();
+            }
+            while prune(&desk, 3) {}
+            assert_eq!((broken(&desk, 3), older(&desk)), (None, 0));
         }
     }
 }

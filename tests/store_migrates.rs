@@ -60,3 +60,27 @@ fn what_waited_keeps_its_place_and_gets_its_line() {
     let stats = store.read(queue::stats).unwrap();
     assert_eq!((stats.unfinished, stats.states["expired"].jobs), (2, 1));
 }
+
+/// As release 2 made it, with two events.
+#[test]
+fn events_that_had_their_time_may_go_and_no_others() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latchd.db");
+    first_version(&path);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    old.execute_batch(include_str!("../src/store/schema/2.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA user_version = 2;
+         INSERT INTO events (kind, door, fields, boot_id, boot_ms, mac)
+         VALUES ('claim', 'd', '{}', x'00', 0, zeroblob(32)), ('claim', 'd', '{}', x'00', 0, zeroblob(32));",
+    )
+    .unwrap();
+    drop(old);
+    let clock = Arc::new(ManualClock::new(latchd::clock::BootTime::from_millis(40_000), Wall::Unknown));
+    let (store, _) = Store::open(settings(&path, clock)).unwrap();
+    let run = |sql: &str| store.write(|tx| tx.execute(sql, []));
+    assert!(run("DELETE FROM events WHERE seq = 1").is_err());
+    run("INSERT INTO events_anchor VALUES (1, 1, zeroblob(32), NULL, zeroblob(32))").unwrap();
+    assert!(run("DELETE FROM events WHERE seq = 2").is_err() && run("UPDATE events SET kind = 'x'").is_err());
+    assert_eq!(run("DELETE FROM events WHERE seq <= 1").unwrap(), 1);
+}

@@ -7,6 +7,7 @@ use super::records;
 use super::shared::Shared;
 use crate::audit;
 use crate::clock::Wall;
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 /// How often it looks for what has had its time.
@@ -67,6 +68,10 @@ pub fn run(shared: &Shared) {
 /// One round; gives the number of commits up to which the log was emptied.
 pub fn round(shared: &Shared, settled_at: u64) -> u64 {
     records::sweep(shared);
+    // Nobody at the door waits for it.
+    if !shared.attempt_active.load(Ordering::Acquire) {
+        records::prune_events(shared);
+    }
     if records::release_clock_held(shared) {
         shared.wake();
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use rusqlite::Row;
 
 use super::AuditError;
+use super::prune::{Anchor, anchor};
 use super::rotate::older_keys;
 use crate::access::{AttemptId, JobId};
 use crate::clock::{BootId, Wall, WallTime};
@@ -62,12 +63,14 @@ pub struct Verification {
     pub rows: u64,
     /// The last good link; [`Verification::GENESIS`] for an empty table.
     pub head: [u8; 32],
+    /// What stands for the events that had their time, if any have.
+    pub anchor: Option<Anchor>,
     /// The first place where the chain is not whole, and how.
     pub broken_at: Option<(u64, Breach)>,
 }
 
 impl Verification {
-    /// What the first row is chained to.
+    /// What the first event of all is chained to.
     pub const GENESIS: [u8; 32] = [0; 32];
 }
 
@@ -78,17 +81,39 @@ pub enum Breach {
     Changed,
     /// The row that belongs here is missing.
     Missing,
+    /// What stands for the events that had their time was not written by the holder of this key, or they are still there.
+    AnchorWrong,
     /// The noted head is in no row: the tail was cut off or written anew.
     HeadNotFound,
+    /// The noted head is in no row that is kept: it had its time, or the tail was cut off or written anew.
+    HeadNotKept,
+}
+
+impl Breach {
+    /// What it is, in a few words.
+    pub fn text(self) -> &'static str {
+        match self {
+            Self::Changed => "changed",
+            Self::Missing => "missing",
+            Self::AnchorWrong => "anchor wrong: what stands for the events before it was changed",
+            Self::HeadNotFound => "head not found: the tail was cut off or written anew",
+            Self::HeadNotKept => {
+                "head not kept: it is older than the first event that is kept, or the tail was cut off or written anew"
+            }
+        }
+    }
 }
 
 const FIELD_CHARS_MAX: usize = 500;
+/// As [`Link::from_row`] reads them.
+pub(super) const COLUMNS: &str =
+    "seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac";
 
 /// Appends one event, stamped with this transaction's moment; gives its place in the chain.
 pub fn append(tx: &Transaction<'_>, key: &AuditKey, event: &Event<'_>) -> Result<u64, AuditError> {
     let now = tx.now();
     let last = last(tx)?;
-    let seq = last.map_or(1, |(seq, _)| seq + 1);
+    let seq = last.map_or(1, |(seq, _)| seq.saturating_add(1));
     let previous = last.filter(|_| !planted!(ChainSkips)).map_or(Verification::GENESIS, |(_, mac)| mac);
     let cut = |text: &String| text.chars().take(FIELD_CHARS_MAX).collect::<String>();
     let mut fields: BTreeMap<&str, String> =
@@ -139,64 +164,100 @@ pub fn head(tx: &Transaction<'_>) -> Result<Option<(u64, [u8; 32])>, AuditError>
 /// Events after `after` in their order, at most `limit`.
 pub fn list(tx: &Transaction<'_>, after: u64, limit: u32) -> Result<Vec<Stored>, AuditError> {
     let after = i64::try_from(after).unwrap_or(i64::MAX);
-    let links = tx.all(
-        "SELECT seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac
-         FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2",
-        (after, limit),
-        Link::from_row,
-    )?;
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE seq > ?1 ORDER BY seq LIMIT ?2");
+    let links = tx.all(&sql, (after, limit), Link::from_row)?;
     links.into_iter().map(Link::stored).collect()
 }
 
 /// The newest event of a kind. The kind stands in the statement itself: only so SQLite sees that an index on some
 /// kinds answers it.
 pub fn latest(tx: &Transaction<'_>, kind: &'static str) -> Result<Option<Stored>, AuditError> {
-    let sql = format!(
-        "SELECT seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac
-         FROM events WHERE kind = '{kind}' ORDER BY seq DESC LIMIT 1"
-    );
+    let sql = format!("SELECT {COLUMNS} FROM events WHERE kind = '{kind}' ORDER BY seq DESC LIMIT 1");
     let link = tx.one(&sql, [], Link::from_row)?;
     link.map(Link::stored).transpose()
 }
 
-/// Follows the whole chain, over changes of its key. With `noted`, a head written down earlier, a cut tail is seen too.
+/// Follows the whole chain from its anchor on, over changes of its key. With `noted`, a head written down earlier, a cut tail
+/// is seen too.
 pub fn verify(
     tx: &Transaction<'_>,
     key: &AuditKey,
     noted: Option<[u8; 32]>,
 ) -> Result<Verification, AuditError> {
-    let older = older_keys(tx, key)?;
-    let signer = |seq: i64| older.iter().find(|(until, _)| seq <= *until).map_or(key, |(_, older)| older);
-    let mut found = Verification { rows: 0, head: Verification::GENESIS, broken_at: None };
-    let mut noted_seen = noted.is_none_or(|noted| noted == Verification::GENESIS);
-    let mut expected = 1_i64;
-    tx.each(
-        "SELECT seq, kind, door, attempt, job, subject, fields, boot_id, boot_ms, wall_ms, mac
-         FROM events ORDER BY seq",
-        [],
-        |row| {
-            let at = u64::try_from(expected).unwrap_or(0);
-            match Link::from_row(row) {
-                Ok(link) if link.seq != expected => found.broken_at = Some((at, Breach::Missing)),
-                Ok(link) if link.mac == link.sign(signer(link.seq), &found.head) => {
-                    noted_seen |= noted == Some(link.mac);
-                    found.rows += 1;
-                    found.head = link.mac;
-                    expected += 1;
-                }
-                Ok(_) | Err(_) => found.broken_at = Some((at, Breach::Changed)),
-            }
-            Ok(found.broken_at.is_none())
-        },
-    )?;
-    if found.broken_at.is_none() && !noted_seen {
-        found.broken_at = Some((found.rows + 1, Breach::HeadNotFound));
+    let mut walk = Walk::begin(tx, key)?;
+    let (begun, mut broken) = (walk.next, walk.breach_of_anchor());
+    let mut noted_seen = noted.is_none_or(|noted| noted == walk.head);
+    let sql = format!("SELECT {COLUMNS} FROM events ORDER BY seq");
+    tx.each(&sql, [], |row| {
+        broken = broken.or_else(|| walk.step(row).err());
+        noted_seen |= noted == Some(walk.head);
+        Ok(broken.is_none())
+    })?;
+    if !noted_seen {
+        let unfound = if walk.anchor.is_some() { Breach::HeadNotKept } else { Breach::HeadNotFound };
+        broken = broken.or(Some(unfound));
     }
-    Ok(found)
+    Ok(Verification {
+        rows: u64::try_from(walk.next - begun).unwrap_or(0),
+        head: walk.head,
+        broken_at: broken.map(|breach| (u64::try_from(walk.next).unwrap_or(0), breach)),
+        anchor: walk.anchor,
+    })
 }
 
-fn last(tx: &Transaction<'_>) -> Result<Option<(i64, [u8; 32])>, StoreError> {
-    tx.one("SELECT seq, mac FROM events ORDER BY seq DESC LIMIT 1", [], |row| Ok((row.get(0)?, row.get(1)?)))
+/// On the way along the chain: what was passed is in order.
+pub(super) struct Walk<'k> {
+    key: &'k AuditKey,
+    older: Vec<(i64, AuditKey)>,
+    /// What stands before the first row.
+    pub anchor: Option<Anchor>,
+    /// The place of the next row.
+    pub next: i64,
+    /// The last link.
+    pub head: [u8; 32],
+}
+
+impl<'k> Walk<'k> {
+    /// At the anchor, or before the first event of all.
+    pub fn begin(tx: &Transaction<'_>, key: &'k AuditKey) -> Result<Self, AuditError> {
+        let (anchor, older) = (anchor(tx)?, older_keys(tx, key)?);
+        let (last, head) =
+            anchor.as_ref().map_or((0, Verification::GENESIS), |anchor| (anchor.last, anchor.mac));
+        Ok(Self { key, older, anchor, next: last.saturating_add(1), head })
+    }
+
+    /// An anchor that nobody with the key wrote: then nothing is known of what follows it.
+    pub fn breach_of_anchor(&self) -> Option<Breach> {
+        let genuine = self.anchor.as_ref().is_none_or(|anchor| anchor.is_signed_by(self.key));
+        (!genuine).then_some(Breach::AnchorWrong)
+    }
+
+    /// One row further.
+    pub fn step(&mut self, row: &Row<'_>) -> Result<(), Breach> {
+        let link = Link::from_row(row).map_err(|_| Breach::Changed)?;
+        match link.seq {
+            seq if seq > self.next => return Err(Breach::Missing),
+            // Of a row before the anchor it says that it is gone.
+            seq if seq < self.next => return Err(Breach::AnchorWrong),
+            _ => {}
+        }
+        let older = self.older.iter().find(|(until, _)| link.seq <= *until);
+        if link.mac != link.sign(older.map_or(self.key, |(_, older)| older), &self.head) {
+            return Err(Breach::Changed);
+        }
+        self.head = link.mac;
+        self.next += 1;
+        Ok(())
+    }
+}
+
+/// The last event, or what stands for it when all had their time: numbers and chain go on.
+fn last(tx: &Transaction<'_>) -> Result<Option<(i64, [u8; 32])>, AuditError> {
+    let sql = "SELECT seq, mac FROM events ORDER BY seq DESC LIMIT 1";
+    match tx.one(sql, [], |row| Ok((row.get(0)?, row.get(1)?)))? {
+        Some(last) => Ok(Some(last)),
+        None => Ok(anchor(tx)?.map(|anchor| (anchor.last, anchor.mac))),
+    }
 }
 
 fn place(seq: i64) -> Result<u64, AuditError> {

@@ -407,14 +407,21 @@ pub struct Retention {
     /// Pictures of unknown outcomes and dead letters are erased after this long, in hours of the device being on (0 to 8760).
     #[schemars(range(min = 0, max = 8760))]
     pub unresolved_hours: u32,
-    /// Finished jobs leave `latchd queue list` after this long, in days (1 to 3650). The events stay.
+    /// Finished jobs leave `latchd queue list` after this long, in days (1 to 3650). Their events stay.
     #[schemars(range(min = 1, max = 3650))]
     pub finished_days: u32,
+    /// Events are removed after this long, in days (0 to 3650; 0: never for their age). The newest 1000 stay in any case.
+    #[schemars(range(min = 0, max = 3650))]
+    pub events_days: u32,
+    /// More events than this are not kept, whatever their age (10000 to 100000000), and no more than 1024 for each mebibyte of
+    /// `queue.max_mib`. One takes some 200 bytes.
+    #[schemars(range(min = 10_000, max = 100_000_000))]
+    pub events_max: u32,
 }
 
 impl Default for Retention {
     fn default() -> Self {
-        Self { unresolved_hours: 72, finished_days: 90 }
+        Self { unresolved_hours: 72, finished_days: 90, events_days: 400, events_max: 1_000_000 }
     }
 }
 

@@ -160,7 +160,8 @@ impl Clock for ServiceClock {
     }
 }
 
-fn millis(time: &Time) -> i64 {
+/// True time in Unix milliseconds.
+pub fn millis(time: &Time) -> i64 {
     BEGIN_MILLIS + i64::try_from(time.now() / 1000).unwrap_or(i64::MAX)
 }
 

@@ -157,7 +157,15 @@ impl World {
         }
     }
 
+    /// The oracle reads the events.
+    pub fn note_events(&mut self) {
+        let copy = Mounted::new(self.mounted.disk().as_seen());
+        let now = super::chance::millis(&self.time);
+        self.oracle.read_events(&copy, now, &self.config);
+    }
+
     pub(super) fn housekeeping(&mut self) {
+        self.note_events();
         let Some(agent) = &mut self.agent else { return };
         agent.settled_at = crate::agent::housekeeping::round(&agent.shared, agent.settled_at);
         self.after(60 * SECOND, Happening::Housekeeping);

@@ -13,6 +13,7 @@
 mod chance;
 mod daemon;
 mod disk;
+mod events;
 mod explore;
 mod faults;
 mod fiber;

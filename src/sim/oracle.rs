@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use rusqlite::{Connection, OpenFlags};
 
 use super::chance::Chance;
+use super::events::Events;
 use super::lock::{Guard, Line, Seen};
 use super::people::PEOPLE;
 use super::vfs::{self, Mounted};
@@ -52,6 +53,7 @@ pub struct Oracle {
     must_lock_by: Option<u64>,
     violation: Option<String>,
     pub edges: u64,
+    pub events: Events,
     hash: u64,
     lines: Vec<String>,
     keep_lines: bool,
@@ -70,6 +72,7 @@ impl Oracle {
             must_lock_by: None,
             violation: None,
             edges: 0,
+            events: Events::default(),
             hash: 0xcbf2_9ce4_8422_2325,
             lines: Vec::new(),
             keep_lines: std::env::var_os("LATCHD_SIM_TRACE").is_some(),
@@ -311,7 +314,16 @@ impl Oracle {
 
     // ------------------------------------------------------------------ the end
 
-    /// Queue promises 1, 2 and 10, and the audit, when all is calm again.
+    /// Before a round in which events may go, and at the end; `now` is true time in Unix milliseconds.
+    pub fn read_events(&mut self, mounted: &Mounted, now: i64, config: &Config) {
+        match look(mounted).and_then(|db| self.events.read(&db, now, config)) {
+            Ok(Some(wrong)) => self.violated(&wrong),
+            Ok(None) => {}
+            Err(error) => self.violated(&format!("the events cannot be read: {error}")),
+        }
+    }
+
+    /// Queue promises 1, 2 and 10, and the audit, when all is calm again. The events were read.
     pub fn judge_end(&mut self, mounted: &Mounted, jobs: &[(JobSeen, Option<BootTime>)], config: &Config) {
         let connection = match look(mounted) {
             Ok(connection) => connection,
@@ -330,13 +342,8 @@ impl Oracle {
             Ok((row.get::<_, String>(0)?, (row.get::<_, String>(1)?, row.get::<_, String>(2)?)))
         })?;
         let states: BTreeMap<String, (String, String)> = states.into_iter().collect();
-        // A clock that was wrong by a year may have a finished job forgotten before its time; its events stay.
-        let told = rows(
-            db,
-            "SELECT DISTINCT lower(hex(job)) FROM events WHERE job IS NOT NULL
-                 AND kind IN ('verdict', 'late_verdict', 'job_dropped', 'job_expired', 'job_failed')",
-            |row| row.get::<_, String>(0),
-        )?;
+        // A clock that was wrong by a year may have a finished job forgotten before its time; its events say what became of it.
+        let told = self.events.jobs(&["verdict", "late_verdict", "job_dropped", "job_expired", "job_failed"]);
         for job in self.promised.keys().cloned().collect::<Vec<_>>() {
             let bare = job.replace('-', "");
             match states.get(&bare).map(|(state, reason)| (state.as_str(), reason.as_str())) {
@@ -369,16 +376,15 @@ impl Oracle {
         )?;
         self.require(robbed == 0, || format!("queue 10: {robbed} jobs lost pictures that they need"));
         // A dead letter keeps its pictures for an operator, until they had their time.
-        let bare: i64 = db.query_row(
-            "SELECT count(*) FROM jobs WHERE state = 'dead_letter' AND images = 0
-                 AND id NOT IN (SELECT job FROM events WHERE kind = 'job_erased' AND job IS NOT NULL)
-                 AND remote_id IS NULL",
-            [],
-            |row| row.get(0),
-        )?;
+        let erased = self.events.jobs(&["job_erased"]);
+        let sql = "SELECT lower(hex(id)) FROM jobs WHERE state = 'dead_letter' AND images = 0 AND remote_id IS NULL";
+        let bare = rows(db, sql, |row| row.get::<_, String>(0))?;
+        let bare = bare.iter().filter(|job| !erased.contains(*job)).count();
         self.require(bare == 0, || format!("queue 10: {bare} dead letters lost their pictures"));
         self.judge_audit(db)?;
-        self.judge_lockouts(db, config)
+        let locks_out = self.events.lock_out(config);
+        self.require(locks_out, || "door-rules 13: denials without a lock-out".into());
+        Ok(())
     }
 
     /// Queue promise 2: once, where the protocol allows to know.
@@ -400,12 +406,8 @@ impl Oracle {
     fn judge_audit(&mut self, db: &Connection) -> rusqlite::Result<()> {
         let open: i64 = db.query_row("SELECT count(*) FROM open_intents", [], |row| row.get(0))?;
         self.require(open == 0, || format!("door-rules 9: {open} intents without an end"));
-        let events = rows(db, "SELECT kind, attempt FROM events ORDER BY seq", |row| {
-            Ok((row.get::<_, String>(0)?, row.get::<_, Option<[u8; 16]>>(1)?))
-        })?;
-        let count = |kind: &str, attempt: &AttemptId| {
-            events.iter().filter(|(name, id)| name == kind && *id == Some(attempt.0)).count()
-        };
+        self.require(self.events.gapless(), || "audit: events are missing".into());
+        let count = |kind: &str, attempt: &AttemptId| self.events.count(kind, attempt);
         let mut wrong = Vec::new();
         for (attempt, known) in &self.claims {
             let intents = count("unlock_intent", attempt);
@@ -425,37 +427,6 @@ impl Oracle {
         }
         Ok(())
     }
-
-    /// door-rules 13, from the audit alone: so many denials of one person within the span lock out.
-    fn judge_lockouts(&mut self, db: &Connection, config: &Config) -> rusqlite::Result<()> {
-        let sql = "SELECT kind, subject, fields, boot_id, boot_ms FROM events WHERE subject IS NOT NULL ORDER BY seq";
-        let events = rows(db, sql, |row| {
-            Ok((
-                row.get::<_, String>(0)?,
-                row.get::<_, [u8; 16]>(1)?,
-                row.get::<_, String>(2)?,
-                (row.get::<_, [u8; 16]>(3)?, row.get::<_, i64>(4)?),
-            ))
-        })?;
-        let span = i64::from(config.lockout.within_minutes) * 60_000;
-        let mut denials: BTreeMap<[u8; 16], Vec<([u8; 16], i64)>> = BTreeMap::new();
-        for (kind, subject, fields, at) in events {
-            let of = denials.entry(subject).or_default();
-            let denied = (kind == "verdict" || kind == "late_verdict") && fields.contains("\"denied\"");
-            if kind == "locked_out" && fields.contains("\"user\"")
-                || kind.contains("lockout")
-                || kind.contains("lift")
-            {
-                of.clear();
-            } else if denied {
-                of.push(at);
-            }
-            let within = of.iter().filter(|(boot, ms)| *boot == at.0 && at.1 - ms <= span).count();
-            let most = usize::try_from(config.lockout.denials).unwrap();
-            self.require(within <= most, || "door-rules 13: denials without a lock-out".into());
-        }
-        Ok(())
-    }
 }
 
 /// Which claim a job's selfie belongs to.
@@ -471,7 +442,8 @@ fn is_approval(job: &JobSeen) -> bool {
     }
 }
 
-fn rows<T>(
+/// All rows.
+pub fn rows<T>(
     db: &Connection,
     sql: &str,
     read: impl FnMut(&rusqlite::Row<'_>) -> rusqlite::Result<T>,

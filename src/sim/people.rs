@@ -16,6 +16,8 @@ use crate::picture::Jpeg;
 use crate::sandbox::{Rule, Scenario};
 
 pub const PARTNER: &str = "1234";
+/// Events are kept so long; a clock may be wrong by more.
+pub const EVENTS_DAYS: u32 = 300;
 
 /// Somebody, as the door's list knows them.
 pub struct Somebody {
@@ -86,6 +88,9 @@ pub fn config(chance: &mut Chance, base_url: &str) -> Config {
     config.queue.backoff_min_ms = 500;
     config.queue.backoff_max_ms = 60_000;
     config.queue.min_free_mib = 0;
+    // No event of a history is so old.
+    config.retention.events_days = EVENTS_DAYS;
+    config.retention.events_max = *chance.pick(&[48, 160]);
     change(&mut config, chance);
     config
 }

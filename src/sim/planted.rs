@@ -64,6 +64,12 @@ bugs! {
     IntentStaysOpen = "an interrupted intent is not closed at start";
     /// audit/chain.rs
     ChainSkips = "an event is not chained to the one before it";
+    /// audit/prune.rs
+    AnchorAhead = "an event stays that the anchor says is gone";
+    /// audit/prune.rs
+    OpenIntentGoes = "an intent is forgotten so that its event may go";
+    /// audit/prune.rs
+    OwnClockPrunes = "an event's age is counted to the device's own clock";
     /// agent/records
     DenialsForgotten = "denials are not counted";
     /// access/machine

@@ -22,6 +22,8 @@ pub struct History {
     pub edges: u64,
     pub boots: u64,
     pub syncs: u64,
+    /// Events that had their time.
+    pub gone: u64,
     pub lines: Vec<String>,
 }
 
@@ -63,6 +65,7 @@ pub fn history(seed: u64) -> History {
         edges: world.oracle.edges,
         boots: world.boots,
         syncs,
+        gone: world.oracle.events.gone,
         lines: world.oracle.lines().to_vec(),
     }
 }
@@ -108,6 +111,7 @@ fn judge(world: &mut World) {
         let text = format!("the audit's chain is broken: {verified:?}");
         world.oracle.violated(&text);
     }
+    world.note_events();
     let jobs = world.network().service.jobs();
     let config = world.config.clone();
     let copy = Mounted::new(world.mounted.disk().as_seen());

@@ -74,10 +74,11 @@ fn each_planted_bug_is_found() {
 #[test]
 fn no_history_breaks_a_rule() {
     let (first, count) = (number("LATCHD_SIM_FIRST", 1), number("LATCHD_SIM_SEEDS", 200));
-    let sums = Mutex::new([0_u64; 7]);
+    let sums = Mutex::new([0_u64; 8]);
     let found = histories(first, count, None, false, &|one| {
         let mut sums = sums.lock().unwrap();
-        let parts = [1, one.claims as u64, one.jobs as u64, one.edges, one.boots, one.syncs, one.steps];
+        let parts =
+            [1, one.claims as u64, one.jobs as u64, one.edges, one.boots, one.syncs, one.steps, one.gone];
         sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
         // LATCHD_SIM_TRACE=1 with one seed shows what happens in it.
         one.lines.iter().filter(|_| count == 1).for_each(|line| println!("{line}"));
@@ -87,8 +88,8 @@ fn no_history_breaks_a_rule() {
     });
     let sums = sums.lock().unwrap();
     println!(
-        "simulation: {} histories, {} claims, {} jobs, {} edges, {} boots, {} syncs, {} steps",
-        sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6]
+        "simulation: {} histories, {} claims, {} jobs, {} edges, {} boots, {} syncs, {} steps, {} events gone",
+        sums[0], sums[1], sums[2], sums[3], sums[4], sums[5], sums[6], sums[7]
     );
     for one in found.iter().take(5) {
         println!("seed {}: {}", one.seed, one.violation.as_deref().unwrap_or(""));
@@ -96,4 +97,5 @@ fn no_history_breaks_a_rule() {
     }
     assert!(found.is_empty(), "{} seeds break a rule; the first is {}", found.len(), found[0].seed);
     assert!(sums[3] > 0, "no door ever opened: the histories prove nothing");
+    assert!(sums[7] > 0, "no event ever went: the histories prove nothing of that");
 }

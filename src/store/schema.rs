@@ -5,8 +5,12 @@ use rusqlite::Connection;
 use super::StoreError;
 
 /// One file per version, applied in order; a version once released is never edited.
-const VERSIONS: &[&str] =
-    &[include_str!("schema/1.sql"), include_str!("schema/2.sql"), include_str!("schema/3.sql")];
+const VERSIONS: &[&str] = &[
+    include_str!("schema/1.sql"),
+    include_str!("schema/2.sql"),
+    include_str!("schema/3.sql"),
+    include_str!("schema/4.sql"),
+];
 
 /// The two facts about a damaged database that this one replaces.
 pub const REPLACED_MOVED_TO: &str = "replaced_moved_to";

@@ -2,7 +2,7 @@
 
 use super::{Backend, PAGE, done, request, wall_text};
 use crate::agent::error::AgentError;
-use crate::audit::{self, Breach};
+use crate::audit::{self, Anchor};
 use crate::clock::BootTime;
 use crate::control::Reply;
 use crate::store::Store;
@@ -48,14 +48,6 @@ pub(super) fn event_reply(event: &audit::Stored) -> Reply {
     Reply::Item { object, text }
 }
 
-pub(super) fn breach_name(breach: Breach) -> &'static str {
-    match breach {
-        Breach::Changed => "changed",
-        Breach::Missing => "missing",
-        Breach::HeadNotFound => "head not found: the tail was cut off or written anew",
-    }
-}
-
 /// Lower-case hexadecimal of a link of the chain.
 pub fn hex(link: &[u8; 32]) -> String {
     link.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -85,14 +77,24 @@ pub(super) fn verify(backend: &Backend<'_>, head: Option<&str>) -> Result<Reply,
         "head": head,
         "whole": found.broken_at.is_none(),
         "broken_at": found.broken_at.map(|(seq, _)| seq),
-        "breach": found.broken_at.map(|(_, breach)| breach_name(breach)),
+        "breach": found.broken_at.map(|(_, breach)| breach.text()),
+        "removed_to": found.anchor.as_ref().map(|anchor| anchor.last),
+        "removed_until": found.anchor.as_ref().and_then(|anchor| wall_text(anchor.until)),
     });
+    let removed = removed_text(found.anchor.as_ref());
     Ok(match found.broken_at {
-        None => done(object, format!("the chain of {} events is whole; head {head}", found.rows)),
+        None => done(object, format!("the chain of {} events is whole{removed}; head {head}", found.rows)),
         Some((seq, breach)) => Reply::Done {
             exit: 1,
             object,
-            text: format!("the chain is broken at event {seq}: {}", breach_name(breach)),
+            text: format!("the chain is broken at event {seq}: {}{removed}", breach.text()),
         },
     })
+}
+
+/// That events had their time, after a comma; nothing if none had.
+fn removed_text(anchor: Option<&Anchor>) -> String {
+    let Some(anchor) = anchor else { return String::new() };
+    let until = wall_text(anchor.until).map(|until| format!(" ({until})")).unwrap_or_default();
+    format!(", events up to {}{until} had their time and were removed", anchor.last)
 }

@@ -132,7 +132,8 @@ pub fn perform(
                 count += 1;
                 send(reply);
             })?;
-            done(json!({"events": count}), "")
+            let removed_to = backend.store.read(audit::anchor)?.map(|anchor| anchor.last);
+            done(json!({"events": count, "removed_to": removed_to}), "")
         }
         Request::Verify { head } => events::verify(backend, head.as_deref())?,
         Request::PeopleAdd { person, replace } => people::add(backend, actor, &person, replace)?,

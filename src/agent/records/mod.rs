@@ -100,6 +100,26 @@ pub fn append_notes(shared: &Shared, subject: Option<Pseudonym>, job: Option<Job
     }
 }
 
+/// Removes the oldest events if they had their time, and says so among those that stay; see [`audit::prune`].
+pub fn prune_events(shared: &Shared) {
+    let rule = audit::Rule::of(&shared.config.retention, &shared.config.queue);
+    let today = audit::today(shared.clock.wall(), shared.client.server_time());
+    let result = shared.store.write(|tx| {
+        let needed = start::unseen_replacement(tx)?.map(|event| event.seq);
+        let pruned = audit::prune(tx, &shared.keys.audit, &rule, today, needed)?;
+        if let Some(gone) = &pruned {
+            let (from, to) = (gone.from.to_string(), gone.anchor.last.to_string());
+            let fields = [("from", from), ("to", to), ("why", gone.why.name().to_owned())];
+            event(tx, shared, None, None, None, "events_pruned", fields)?;
+        }
+        Ok(pruned)
+    });
+    if let Ok(Some(gone)) = &result {
+        log::info!(from = gone.from, to = gone.anchor.last; "events had their time and were removed");
+    }
+    tell_if_failed(shared, "prune_events", result.map(drop));
+}
+
 /// What the list says of a claim.
 pub fn standing(shared: &Shared, claim: &Claim) -> Result<Standing, AgentError> {
     shared.store.read(|tx| {

@@ -5,10 +5,10 @@ use super::{Fields, event, marked};
 use crate::agent::error::AgentError;
 use crate::agent::lockout_rule;
 use crate::agent::shared::{DatabaseAlarm, Shared};
-use crate::audit;
+use crate::audit::{self, AuditError, Stored};
 use crate::people;
 use crate::queue;
-use crate::store;
+use crate::store::{self, Transaction};
 
 /// At start: open intents become `unlock_interrupted`, jobs found in `sending` become unknown outcomes.
 pub fn recover(shared: &Shared) -> Result<(), AgentError> {
@@ -78,13 +78,15 @@ pub fn database_replaced(shared: &Shared, moved_to: &str, sha256: &str) -> Resul
 
 /// The alarm of a replaced database that nobody acknowledged yet; it survives restarts.
 pub fn open_alarm(shared: &Shared) -> Result<Option<DatabaseAlarm>, AgentError> {
-    shared.store.read(|tx| {
-        let Some(replaced) = audit::latest(tx, "database_replaced")? else { return Ok(None) };
-        let seen = audit::latest(tx, "database_acknowledged")?;
-        if seen.is_some_and(|seen| seen.seq > replaced.seq) {
-            return Ok(None);
-        }
-        let field = |key: &str| replaced.fields.get(key).cloned().unwrap_or_default();
-        Ok(Some(DatabaseAlarm { moved_to: field("moved_to"), sha256: field("sha256") }))
-    })
+    let replaced = shared.store.read(unseen_replacement)?;
+    let field = |event: &Stored, key: &str| event.fields.get(key).cloned().unwrap_or_default();
+    Ok(replaced
+        .map(|event| DatabaseAlarm { moved_to: field(&event, "moved_to"), sha256: field(&event, "sha256") }))
+}
+
+/// The event that says that the database was replaced, unless somebody has acknowledged it.
+pub(super) fn unseen_replacement(tx: &Transaction<'_>) -> Result<Option<Stored>, AuditError> {
+    let replaced = audit::latest(tx, "database_replaced")?;
+    let seen = audit::latest(tx, "database_acknowledged")?.map_or(0, |seen| seen.seq);
+    Ok(replaced.filter(|replaced| replaced.seq > seen))
 }

@@ -15,10 +15,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// latchd's tables, for the peers that use them without its care.
-const TABLES: [&str; 3] = [
+const TABLES: [&str; 4] = [
     include_str!("../../store/schema/1.sql"),
     include_str!("../../store/schema/2.sql"),
     include_str!("../../store/schema/3.sql"),
+    include_str!("../../store/schema/4.sql"),
 ];
 
 /// Who writes.
