@@ -183,8 +183,8 @@ type Following<'a> = Option<(Turn, &'a dyn Ahead)>;
 fn begin_and_send(shared: &Shared, job: JobId, following: Following<'_>) -> Result<Next, AgentError> {
     let begin = || shared.store.write(|tx| queue::begin(tx, job, records::queue_api(shared)));
     if planted!(SentBeforeCommit) {
-        let next = hand_over(shared, job, None)?;
-        return begin().map(|()| next).map_err(AgentError::from);
+        let next = hand_over(shared, job, None);
+        return begin().map_err(AgentError::from).and(next);
     }
     begin()?;
     hand_over(shared, job, following)
