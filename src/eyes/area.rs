@@ -14,6 +14,8 @@ pub(super) const SIDE_MAX: f32 = 32_768.0;
 #[derive(Default)]
 pub(super) struct Sums {
     planes: [Vec<u16>; 2],
+    /// First pixel of each column of cells, and the one behind its last; equal beside the frame.
+    columns: Vec<(usize, usize)>,
 }
 
 /// Calls `cell(column, row, [red, green, blue])` for each cell of `side` x `side` over `bounds` that lies on the
@@ -33,6 +35,8 @@ pub(super) fn each_cell(
     let across = Steps { begin: bounds.left, length: bounds.width(), side, limit: view.width };
     let down = Steps { begin: bounds.top, length: bounds.height(), side, limit: view.height };
     let Some(reach) = across.reach() else { return };
+    sums.columns.clear();
+    sums.columns.extend((0..side).map(|column| across.pixels(column).unwrap_or_default()));
     for row in 0..side {
         let Some((top, bottom)) = down.pixels(row) else { continue };
         for (number, (plane, sums)) in view.planes.iter().zip(&mut sums.planes).enumerate() {
@@ -42,13 +46,12 @@ pub(super) fn each_cell(
                 add_rows(plane.rows(top, bottom), range, sums);
             }
         }
-        for column in 0..side {
-            let Some(pixels) = across.pixels(column) else { continue };
+        for (column, pixels) in sums.columns.iter().enumerate().filter(|(_, pixels)| pixels.0 < pixels.1) {
             let means = view.channels.map(|channel| {
                 let halved = view.planes.get(channel.plane).is_some_and(|plane| plane.halved);
                 let rows = if halved { bottom.div_ceil(2) - top / 2 } else { bottom - top };
                 let sums = sums.planes.get(channel.plane).map(Vec::as_slice).unwrap_or_default();
-                channel.mean(sums, pixels, rows)
+                channel.mean(sums, *pixels, rows)
             });
             cell(column, row, view.colour.rgb(means));
         }

@@ -75,7 +75,7 @@ impl Detector {
     }
 
     /// For measuring: the averaging of pass 1 alone.
-    pub fn fill_whole(&mut self, view: &FrameView<'_>) {
+    pub fn average(&mut self, view: &FrameView<'_>) {
         self.fill(view, &whole(view));
     }
 

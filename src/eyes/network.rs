@@ -18,12 +18,12 @@ const BUFFER_LANES: usize = 66 * 66 * 4;
 
 /// What the network says of one anchor.
 #[derive(Clone, Copy)]
-pub(super) struct Anchor<'a> {
+pub(super) struct Anchor {
     /// Of the input's side, 0 to 1.
     pub(super) x: f32,
     pub(super) y: f32,
     pub(super) logit: f32,
-    pub(super) regressors: &'a [f32; REGRESSORS],
+    pub(super) regressors: [f32; REGRESSORS],
 }
 
 /// Which instructions are used.
@@ -122,17 +122,14 @@ impl Network {
     }
 
     /// All anchors, in the model's order: two of each cell of 16x16, then six of each of 8x8.
-    pub(super) fn anchors(&self) -> impl Iterator<Item = Anchor<'_>> {
+    pub(super) fn anchors(&self) -> impl Iterator<Item = Anchor> {
         let fine = cells::<16, 2>(&self.buffers.fine, self.model.fine_head.bias.len());
         let coarse = cells::<8, 6>(&self.buffers.coarse, self.model.coarse_head.bias.len());
         fine.chain(coarse)
     }
 }
 
-fn cells<const GRID: usize, const EACH: usize>(
-    head: &[Lanes],
-    lanes: usize,
-) -> impl Iterator<Item = Anchor<'_>> {
+fn cells<const GRID: usize, const EACH: usize>(head: &[Lanes], lanes: usize) -> impl Iterator<Item = Anchor> {
     head.chunks_exact(lanes).enumerate().flat_map(|(cell, pixel)| {
         let at = |step: usize| (step as f32 + 0.5) / GRID as f32;
         let (x, y) = (at(cell % GRID), at(cell / GRID));
@@ -143,7 +140,7 @@ fn cells<const GRID: usize, const EACH: usize>(
             x,
             y,
             logit: *logit,
-            regressors,
+            regressors: *regressors,
         })
     })
 }
@@ -280,4 +277,4 @@ fn head<const FUSED: bool, const PIXELS: usize>(
 
 #[cfg(test)]
 #[path = "network_tests.rs"]
-mod tests;
+pub(super) mod tests;

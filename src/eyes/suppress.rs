@@ -22,9 +22,9 @@ impl Candidates {
     }
 
     /// The faces among the anchors of a pass over `square`, best first, with scores of at least `score_min`.
-    pub(super) fn faces<'a>(
+    pub(super) fn faces(
         &mut self,
-        anchors: impl Iterator<Item = Anchor<'a>>,
+        anchors: impl Iterator<Item = Anchor>,
         square: &Bounds,
         score_min: f32,
     ) -> &[Face] {
@@ -50,7 +50,7 @@ impl Candidates {
 }
 
 /// The face of an anchor in pixels of the frame; `None` for what is no candidate or has a number that is none.
-fn face(anchor: &Anchor<'_>, square: &Bounds) -> Option<Face> {
+fn face(anchor: &Anchor, square: &Bounds) -> Option<Face> {
     let score = 1.0 / (1.0 + (-anchor.logit.clamp(-100.0, 100.0)).exp());
     if score.is_nan()
         || score < CANDIDATE_SCORE_MIN
@@ -64,7 +64,7 @@ fn face(anchor: &Anchor<'_>, square: &Bounds) -> Option<Face> {
         x: square.left + anchor.x * side + x * scale,
         y: square.top + anchor.y * side + y * scale,
     };
-    let [x, y, width, height, points @ ..] = *anchor.regressors;
+    let [x, y, width, height, points @ ..] = anchor.regressors;
     let (centre, width, height) = (point([x, y]), width * scale, height * scale);
     let bounds = Bounds {
         left: centre.x - width / 2.0,

@@ -93,7 +93,7 @@ impl<'a> FrameView<'a> {
 
     /// 4:2:0, a plane of Y, then one of U V pairs; `stride` bytes from row to row of both.
     pub fn nv12(width: u32, height: u32, stride: u32, bytes: &'a [u8]) -> Result<Self, EyesError> {
-        let sides = checked(width, height, stride, width.next_multiple_of(2))?;
+        let sides = checked(width, height, stride, width.div_ceil(2).saturating_mul(2))?;
         let lumas = plane(bytes, sides.stride, sides.row, sides.height, false)?;
         let begin = sides.stride * sides.height;
         let rows = sides.height.div_ceil(2);
