@@ -33,7 +33,7 @@ pub struct Sight {
     pub best: Option<FaceMeasure>,
 }
 
-/// The network and its buffers. About 1.5 MiB; construction takes some milliseconds, a frame allocates nothing.
+/// The network and its buffers. About 2 MiB; construction takes some milliseconds, a frame allocates nothing.
 pub struct Detector {
     network: Network,
     sums: Sums,

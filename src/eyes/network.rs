@@ -184,12 +184,12 @@ fn framed(picture: &mut [Lanes], side: usize, lanes: usize) -> impl Iterator<Ite
     let (inside, rest) = rest.split_at_mut(row * side);
     above.fill(ZERO);
     rest.iter_mut().take(row).for_each(|lanes| *lanes = ZERO);
-    inside.chunks_exact_mut(row).filter_map(move |row| {
+    inside.chunks_exact_mut(row).map(move |row| {
         let (left, rest) = row.split_at_mut(lanes);
         let (inside, right) = rest.split_at_mut(side * lanes);
         left.fill(ZERO);
         right.fill(ZERO);
-        Some(inside)
+        inside
     })
 }
 
