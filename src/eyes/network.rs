@@ -5,7 +5,7 @@
 //! by row: the depthwise row stays in the nearest cache until the dense layer has read it. Two buffers take turns.
 
 use super::kernel::{self, LANES, Lanes, Residual, ZERO};
-use super::model::{BLOCKS_COARSE, Block, Dense, Model, REGRESSORS, Stride};
+use super::model::{BLOCKS_COARSE, Block, Model, REGRESSORS, Stride};
 
 /// Pixels in a row of the input, and rows.
 pub(super) const SIDE: usize = 128;
@@ -156,41 +156,65 @@ fn pass_avx2(model: &Model, buffers: &mut Buffers) {
     pass::<true, 8>(model, buffers);
 }
 
-#[inline(always)]
-fn pass<const FUSED: bool, const PIXELS: usize>(model: &Model, buffers: &mut Buffers) {
-    let Buffers { input, layers, row, pooled, fine, coarse } = buffers;
-    let [from, to] = layers.each_mut().map(Vec::as_mut_slice);
-    let (mut from, mut to) = (from, to);
-    first::<FUSED, PIXELS>(&model.first, input, row, from);
-    let mut side = SIDE / 2;
-    for (number, block) in model.blocks.iter().enumerate() {
-        if number == BLOCKS_COARSE {
-            head::<FUSED, PIXELS>(&model.fine_head, from, side, fine);
-        }
-        if block.stride == Stride::Two {
-            side /= 2;
-        }
-        run_block::<FUSED, PIXELS>(block, from, side, (row, pooled), to);
-        (from, to) = (to, from);
-    }
-    head::<FUSED, PIXELS>(&model.coarse_head, from, side, coarse);
+/// One dense layer and what comes before it.
+#[derive(Clone, Copy)]
+enum Layer<'a> {
+    First,
+    Block(&'a Block),
+    FineHead,
+    CoarseHead,
 }
 
-/// A picture's rows without its border, which is set to zero.
+/// All layers in one loop: the inner loops are inlined, and should be so in one place.
 #[inline(always)]
-fn framed(picture: &mut [Lanes], side: usize, lanes: usize) -> impl Iterator<Item = &mut [Lanes]> {
-    let row = (side + 2) * lanes;
-    let (above, rest) = picture.split_at_mut(row);
-    let (inside, rest) = rest.split_at_mut(row * side);
-    above.fill(ZERO);
-    rest.iter_mut().take(row).for_each(|lanes| *lanes = ZERO);
-    inside.chunks_exact_mut(row).map(move |row| {
-        let (left, rest) = row.split_at_mut(lanes);
-        let (inside, right) = rest.split_at_mut(side * lanes);
-        left.fill(ZERO);
-        right.fill(ZERO);
-        inside
-    })
+fn pass<const FUSED: bool, const PIXELS: usize>(model: &Model, buffers: &mut Buffers) {
+    let Buffers { input, layers: [from, to], row, pooled, fine, coarse } = buffers;
+    let (mut from, mut to) = (from, to);
+    let mut side = SIDE / 2;
+    let (early, late) = model.blocks.split_at(BLOCKS_COARSE.min(model.blocks.len()));
+    let begin = [Layer::First].into_iter().chain(early.iter().map(Layer::Block));
+    let end = [Layer::FineHead].into_iter().chain(late.iter().map(Layer::Block));
+    for layer in begin.chain(end).chain([Layer::CoarseHead]) {
+        let (dense, output, border) = match layer {
+            Layer::First => (&model.first, to.as_mut_slice(), 1),
+            Layer::Block(block) => (&block.dense, to.as_mut_slice(), 1),
+            Layer::FineHead => (&model.fine_head, fine.as_mut_slice(), 0),
+            Layer::CoarseHead => (&model.coarse_head, coarse.as_mut_slice(), 0),
+        };
+        if matches!(layer, Layer::Block(block) if block.stride == Stride::Two) {
+            side /= 2;
+        }
+        let lanes = dense.bias.len();
+        let length = (side + 2 * border) * lanes;
+        for (number, output) in output.chunks_exact_mut(length).take(side + 2 * border).enumerate() {
+            let Some(number) = number.checked_sub(border).filter(|number| *number < side) else {
+                output.fill(ZERO);
+                continue;
+            };
+            let (left, rest) = output.split_at_mut(border * lanes);
+            let (output, right) = rest.split_at_mut(side * lanes);
+            left.fill(ZERO);
+            right.fill(ZERO);
+            let (pixels, residual) = match layer {
+                Layer::First => {
+                    patches(input, number, row);
+                    (row.as_slice(), Some(Residual { pixels: &[], lanes: 0 }))
+                }
+                Layer::Block(block) => {
+                    let residual = block_row::<FUSED>(block, from, (number, side), row, pooled);
+                    (row.as_slice(), Some(residual))
+                }
+                Layer::FineHead | Layer::CoarseHead => {
+                    let row = row_of(from, number + 1, side, dense.inputs);
+                    (row.get(dense.inputs..).unwrap_or_default(), None)
+                }
+            };
+            kernel::dense::<FUSED, PIXELS>(dense, pixels, residual.as_ref(), output);
+        }
+        if border > 0 {
+            (from, to) = (to, from);
+        }
+    }
 }
 
 /// The row of a picture with a border, the border included.
@@ -200,78 +224,47 @@ fn row_of(picture: &[Lanes], number: usize, side: usize, lanes: usize) -> &[Lane
     picture.get(number * length..).and_then(|rest| rest.get(..length)).unwrap_or_default()
 }
 
-/// The first layer, 5x5 with stride 2: its patches are laid out in a row, then it is a dense layer.
+/// The patches of 5x5 pixels, two apart, that a row of the first layer reads.
 #[inline(always)]
-fn first<const FUSED: bool, const PIXELS: usize>(
-    layer: &Dense,
-    input: &[f32],
-    patches: &mut [Lanes],
-    output: &mut [Lanes],
-) {
-    let side = SIDE / 2;
-    for (number, output) in framed(output, side, layer.bias.len()).enumerate() {
-        for (pixel, patch) in patches.chunks_exact_mut(PATCH_LANES).take(side).enumerate() {
-            let taps = patch.as_flattened_mut().chunks_exact_mut(15);
-            let rows = input.chunks_exact(INPUT_SIDE * 3).skip(number * 2);
-            for (taps, row) in taps.zip(rows) {
-                if let Some(pixels) = row.get(pixel * 6..).and_then(|rest| rest.get(..15)) {
-                    taps.copy_from_slice(pixels);
-                }
+fn patches(input: &[f32], number: usize, row: &mut [Lanes]) {
+    for (pixel, patch) in row.chunks_exact_mut(PATCH_LANES).enumerate() {
+        let taps = patch.as_flattened_mut().chunks_exact_mut(15);
+        let rows = input.chunks_exact(INPUT_SIDE * 3).skip(number * 2);
+        for (taps, row) in taps.zip(rows) {
+            if let Some(pixels) = row.get(pixel * 6..).and_then(|rest| rest.get(..15)) {
+                taps.copy_from_slice(pixels);
             }
         }
-        kernel::dense::<FUSED, PIXELS>(layer, patches, Some(&NOTHING), output);
     }
 }
 
-/// Nothing to add, but what is negative becomes zero.
-const NOTHING: Residual<'static> = Residual { pixels: &[], lanes: 0 };
-
+/// The depthwise row `number` of `side` pixels, and what is added behind it.
 #[inline(always)]
-fn run_block<const FUSED: bool, const PIXELS: usize>(
+fn block_row<'a, const FUSED: bool>(
     block: &Block,
-    input: &[Lanes],
-    side: usize,
-    (row, pooled): (&mut [Lanes], &mut [Lanes]),
-    output: &mut [Lanes],
-) {
+    input: &'a [Lanes],
+    (number, side): (usize, usize),
+    row: &mut [Lanes],
+    pooled: &'a mut [Lanes],
+) -> Residual<'a> {
     let lanes = block.tap_bias.len();
-    let row = row.split_at_mut(side * lanes).0;
-    for (number, output) in framed(output, side, block.dense.bias.len()).enumerate() {
-        match block.stride {
-            Stride::One => {
-                let rows = [0, 1, 2].map(|next| row_of(input, number + next, side, lanes));
-                kernel::depthwise::<FUSED>(block, rows, 1, row);
-                let pixels = rows.get(1).and_then(|row| row.get(lanes..)).unwrap_or_default();
-                kernel::dense::<FUSED, PIXELS>(&block.dense, row, Some(&Residual { pixels, lanes }), output);
-            }
-            Stride::Two => {
-                // Without the border before the picture: this filter reaches behind it only.
-                let rows = [1, 2, 3].map(|next| {
-                    row_of(input, number * 2 + next, side * 2, lanes).get(lanes..).unwrap_or_default()
-                });
-                kernel::depthwise::<FUSED>(block, rows, 2, row);
-                let [first, second, _] = rows;
-                let pooled = pooled.split_at_mut(side * lanes).0;
-                kernel::pool([first, second], lanes, pooled);
-                let residual = Residual { pixels: pooled, lanes };
-                kernel::dense::<FUSED, PIXELS>(&block.dense, row, Some(&residual), output);
-            }
+    // With stride 2 the filter reaches behind the picture only: its border before it is left out.
+    let (stride, skipped) = match block.stride {
+        Stride::One => (1, 0),
+        Stride::Two => (2, 1),
+    };
+    let rows = [0, 1, 2].map(|next| {
+        let row = row_of(input, number * stride + skipped + next, side * stride, lanes);
+        row.get(skipped * lanes..).unwrap_or_default()
+    });
+    kernel::depthwise::<FUSED>(block, rows, stride, row.split_at_mut(side * lanes).0);
+    let [first, second, _] = rows;
+    match block.stride {
+        Stride::One => Residual { pixels: second.get(lanes..).unwrap_or_default(), lanes },
+        Stride::Two => {
+            kernel::pool([first, second], lanes, pooled.split_at_mut(side * lanes).0);
+            Residual { pixels: pooled, lanes }
         }
-    }
-}
-
-#[inline(always)]
-fn head<const FUSED: bool, const PIXELS: usize>(
-    layer: &Dense,
-    input: &[Lanes],
-    side: usize,
-    output: &mut [Lanes],
-) {
-    let rows = output.chunks_exact_mut(side * layer.bias.len());
-    for (number, output) in rows.enumerate() {
-        let row = row_of(input, number + 1, side, layer.inputs);
-        let pixels = row.get(layer.inputs..).and_then(|rest| rest.get(..side * layer.inputs));
-        kernel::dense::<FUSED, PIXELS>(layer, pixels.unwrap_or_default(), None, output);
     }
 }
 
