@@ -13,24 +13,51 @@ use super::network::{Instructions, Network, SIDE};
 use super::suppress::Candidates;
 use super::view::FrameView;
 
-/// A face counts from this score on. Demand it of the measured face too: pictures without a face reached 0.71 in one
-/// pass.
+/// A face counts from this score on. Demand it of both passes ([`Sight::is_sure`]): pictures without a face reached
+/// 0.71 in one.
 pub const FACE_SCORE_MIN: f32 = 0.75;
-/// Below this a face is not reported, and not followed. While a head turns its score falls under [`FACE_SCORE_MIN`].
+/// Below this a face is not reported, and not followed. While a head turns its score falls under [`FACE_SCORE_MIN`]:
+/// then this is enough of the face that is followed ([`Sight::close`]).
 pub const TURNING_SCORE_MIN: f32 = 0.5;
 /// Side of pass 2's square over the longer side of the face's box.
 const SQUARE_PER_BOX: f32 = 2.0;
 
+/// What one pass saw.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Pass {
+    /// Faces of at least [`FACE_SCORE_MIN`].
+    pub faces: usize,
+    /// The score of the face that was chosen in it, 0 to 1; 0 when none reached [`TURNING_SCORE_MIN`].
+    pub score: f32,
+}
+
 /// What is seen in one frame.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Sight {
-    /// The whole frame was searched (pass 1), so that `faces` counts all that the detector can see.
-    pub searched: bool,
-    /// Faces of at least [`FACE_SCORE_MIN`]: in the whole frame when it was searched, else in the square around the
-    /// followed face.
-    pub faces: usize,
+    /// Pass 1, over the whole frame; `None` while a face was followed, and then nobody else was looked for.
+    pub whole: Option<Pass>,
+    /// Pass 2, in the square around the face of pass 1 or of the frame before. Its score is that of `best`.
+    pub close: Pass,
     /// The face with the best score, or the one that was followed; its score is at least [`TURNING_SCORE_MIN`].
     pub best: Option<FaceMeasure>,
+}
+
+impl Sight {
+    /// The whole frame was searched, so that [`Sight::faces`] counts all that the detector can see.
+    pub fn searched(&self) -> bool {
+        self.whole.is_some()
+    }
+
+    /// Faces of at least [`FACE_SCORE_MIN`]: the greater count of both passes.
+    pub fn faces(&self) -> usize {
+        self.whole.map_or(0, |whole| whole.faces).max(self.close.faces)
+    }
+
+    /// Each pass that was made is sure of the face: at least [`FACE_SCORE_MIN`].
+    pub fn is_sure(&self) -> bool {
+        let passes = self.whole.iter().chain([&self.close]);
+        self.best.is_some() && passes.into_iter().all(|pass| pass.score >= FACE_SCORE_MIN)
+    }
 }
 
 /// The network and its buffers. About 2 MiB; construction takes some milliseconds, a frame allocates nothing.
@@ -65,8 +92,8 @@ impl Detector {
     /// the whole frame is searched first. A face that is lost is not searched for here: see [`super::Tracker`].
     pub fn look(&mut self, view: &FrameView<'_>, last: Option<&Face>) -> Sight {
         let Some(last) = last else { return self.search(view) };
-        let followed = self.closer(view, &last.bounds);
-        Sight { searched: false, faces: followed.faces, best: followed.best }
+        let (close, best) = self.closer(view, &last.bounds);
+        Sight { whole: None, close, best }
     }
 
     /// For measuring: the network alone, over what was looked at last.
@@ -81,21 +108,21 @@ impl Detector {
 
     fn search(&mut self, view: &FrameView<'_>) -> Sight {
         let found = self.pass(view, &whole(view));
-        let faces = found.iter().filter(|face| face.score >= FACE_SCORE_MIN).count();
-        let best = found.first().map(|face| face.bounds);
-        let closer = best.map(|bounds| self.closer(view, &bounds)).unwrap_or_default();
-        Sight { searched: true, faces: faces.max(closer.faces), best: closer.best }
+        let first = found.first().copied();
+        let whole = Pass::of(found, first.as_ref());
+        let (close, best) = first.map(|face| self.closer(view, &face.bounds)).unwrap_or_default();
+        Sight { whole: Some(whole), close, best }
     }
 
     /// Pass 2: the face whose middle lies in the given box and which shares most with it.
-    fn closer(&mut self, view: &FrameView<'_>, bounds: &Bounds) -> Closer {
+    fn closer(&mut self, view: &FrameView<'_>, bounds: &Bounds) -> (Pass, Option<FaceMeasure>) {
         let side = bounds.width().max(bounds.height()) * SQUARE_PER_BOX;
         let found = self.pass(view, &Bounds::square(bounds.centre(), side));
-        let faces = found.iter().filter(|face| face.score >= FACE_SCORE_MIN).count();
         let same = found.iter().filter(|face| bounds.contains(face.bounds.centre()));
         let face = same.max_by(|a, b| a.bounds.overlap(bounds).total_cmp(&b.bounds.overlap(bounds))).copied();
+        let pass = Pass::of(found, face.as_ref());
         let best = face.map(|face| measure::measure(view, face, &mut self.sums, &mut self.scratch));
-        Closer { faces, best }
+        (pass, best)
     }
 
     /// One pass over a square of the frame; what hangs over its edges is black.
@@ -113,10 +140,11 @@ impl Detector {
     }
 }
 
-#[derive(Default)]
-struct Closer {
-    faces: usize,
-    best: Option<FaceMeasure>,
+impl Pass {
+    fn of(found: &[Face], chosen: Option<&Face>) -> Self {
+        let faces = found.iter().filter(|face| face.score >= FACE_SCORE_MIN).count();
+        Self { faces, score: chosen.map_or(0.0, |face| face.score) }
+    }
 }
 
 /// The frame in the middle of the smallest square that holds it.

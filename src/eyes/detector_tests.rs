@@ -114,9 +114,9 @@ fn a_face_is_found_at_the_sizes_turns_and_lights_of_the_table() {
         let picture = drawn(scale, degrees, gain);
         let sight = detector.look(&view(&picture), None);
         let what = format!("scale {scale}, {degrees} degrees, gain {gain}: {sight:?}");
-        assert!(sight.searched && sight.faces == 1, "{what}");
+        assert!(sight.searched() && sight.faces() == 1, "{what}");
+        assert!(sight.is_sure(), "{what}");
         let best = sight.best.unwrap();
-        assert!(best.face.score >= FACE_SCORE_MIN, "{what}");
         let centre = best.face.bounds.centre();
         assert!((centre.x - 640.0).hypot(centre.y - 330.0) < 30.0 * scale, "{what}");
         assert!((best.face.bounds.width() / scale - 95.0).abs() < 25.0, "{what}");
@@ -130,7 +130,43 @@ fn two_people_are_two_faces() {
     draw(&mut frame, 2.2, 0.0, 1.0, (330.0, 330.0), 300.0);
     draw(&mut frame, 2.2, 0.0, 1.0, (950.0, 330.0), 300.0);
     let sight = Detector::new().unwrap().look(&view(&frame), None);
-    assert_eq!(sight.faces, 2, "{sight:?}");
+    assert_eq!(sight.faces(), 2, "{sight:?}");
+}
+
+/// A smaller face: pass 1 doubts it and pass 2 does not.
+#[test]
+fn both_passes_must_be_sure_and_each_keeps_its_own_score() {
+    let picture = drawn(1.55, 0.0, 1.0);
+    let mut detector = Detector::new().unwrap();
+    let sight = detector.look(&view(&picture), None);
+    let first = detector.pass(&view(&picture), &whole(&view(&picture))).first().unwrap().score;
+    let seen = sight.whole.unwrap();
+    assert!((seen.score - first).abs() < 1e-6, "{sight:?}");
+    assert!((TURNING_SCORE_MIN..FACE_SCORE_MIN).contains(&seen.score) && seen.faces == 0, "{sight:?}");
+    assert!(sight.close.score >= FACE_SCORE_MIN && sight.close.faces == 1, "{sight:?}");
+    assert!(!sight.is_sure() && sight.faces() == 1, "{sight:?}");
+    // Followed, only pass 2 is made, and has the only say.
+    let face = sight.best.unwrap().face;
+    let followed = detector.look(&view(&picture), Some(&face));
+    assert!(followed.whole.is_none() && followed.is_sure(), "{followed:?}");
+    assert!((followed.close.score - followed.best.unwrap().face.score).abs() < 1e-6);
+}
+
+#[test]
+fn neither_pass_alone_makes_a_face_certain() {
+    let best = Detector::new().unwrap().look(&view(&drawn(3.0, 0.0, 1.0)), None).best;
+    let pass = |score| Pass { faces: 1, score };
+    for (whole, close, sure) in [
+        (Some(0.75), 0.75, true),
+        (Some(0.74), 0.95, false),
+        (Some(0.95), 0.74, false),
+        (None, 0.75, true),
+        (None, 0.74, false),
+    ] {
+        let sight = Sight { whole: whole.map(pass), close: pass(close), best };
+        assert_eq!(sight.is_sure(), sure, "{whole:?} {close}");
+        assert!(!Sight { best: None, ..sight }.is_sure());
+    }
 }
 
 #[test]
@@ -152,7 +188,7 @@ fn no_face_is_seen_where_none_is() {
     let mut detector = Detector::new().unwrap();
     for (number, picture) in pictures.iter().enumerate() {
         let sight = detector.look(&view(picture), None);
-        assert_eq!(sight.faces, 0, "picture {number}: {sight:?}");
+        assert_eq!(sight.faces(), 0, "picture {number}: {sight:?}");
         assert!(sight.best.is_none_or(|best| best.face.score < FACE_SCORE_MIN), "picture {number}");
     }
 }
@@ -164,11 +200,11 @@ fn a_face_is_followed_and_given_up_when_it_is_gone() {
     let mut moved = grey();
     draw(&mut moved, 3.0, 0.0, 1.0, (700.0, 350.0), f32::MAX);
     let sight = detector.look(&view(&moved), Some(&first));
-    assert!(!sight.searched && sight.faces == 1, "{sight:?}");
+    assert!(!sight.searched() && sight.faces() == 1, "{sight:?}");
     let step = sight.best.unwrap().face.bounds.centre().x - first.bounds.centre().x;
     assert!((step - 60.0).abs() < 15.0, "{step}");
     let gone = detector.look(&view(&grey()), Some(&first));
-    assert_eq!(gone, Sight { searched: false, faces: 0, best: None });
+    assert_eq!(gone, Sight { whole: None, close: Pass::default(), best: None });
 }
 
 #[test]

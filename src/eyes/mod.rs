@@ -22,7 +22,7 @@ mod suppress;
 mod tracker;
 mod view;
 
-pub use detector::{Detector, FACE_SCORE_MIN, Sight, TURNING_SCORE_MIN};
+pub use detector::{Detector, FACE_SCORE_MIN, Pass, Sight, TURNING_SCORE_MIN};
 pub use error::EyesError;
 pub use face::{Bounds, Face, Landmarks, Point};
 pub use measure::{FaceMeasure, Light};

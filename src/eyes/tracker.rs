@@ -28,7 +28,7 @@ impl Tracker {
 
     /// Takes what was seen in that frame.
     pub fn saw(&mut self, sight: &Sight) {
-        self.since = if sight.searched { 0 } else { self.since.saturating_add(1) };
+        self.since = if sight.searched() { 0 } else { self.since.saturating_add(1) };
         self.last = sight.best.as_ref().map(|best| best.face);
     }
 
@@ -41,7 +41,7 @@ impl Tracker {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::eyes::{Bounds, FaceMeasure, Landmarks, Light};
+    use crate::eyes::{Bounds, FaceMeasure, Landmarks, Light, Pass};
 
     fn sight(searched: bool, seen: bool) -> Sight {
         let bounds = Bounds { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
@@ -53,7 +53,8 @@ mod tests {
             offset: (0.0, 0.0),
             light: Light::default(),
         });
-        Sight { searched, faces: usize::from(seen), best }
+        let pass = Pass { faces: usize::from(seen), score: if seen { 0.9 } else { 0.0 } };
+        Sight { whole: searched.then_some(pass), close: pass, best }
     }
 
     #[test]
