@@ -72,6 +72,7 @@ install: ## Install built binaries, units, manual pages and annotated files belo
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/tmpfiles.d systemd/tmpfiles.d/latchd.conf
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/lib/udev/rules.d systemd/udev/99-latchd.rules
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/doc/latchd LICENSE-MIT LICENSE-APACHE docs/*.md docs/*.svg \
+		src/eyes/LICENSE.Apache-2.0-mediapipe src/eyes/NOTICE.md \
 		$(filter-out config/demo.toml,$(wildcard config/*.toml))
 	install -D -t $(DESTDIR)$(PREFIX)/share/latchd/plain-init packaging/plain-init/prepare
 	install -D -m 0644 -t $(DESTDIR)$(PREFIX)/share/latchd/plain-init packaging/plain-init/inittab

@@ -72,6 +72,8 @@ pack() {
     "${emulate[@]}" "$built/latchd" completions fish >"$tree/usr/share/fish/vendor_completions.d/latchd.fish"
 
     install -D -m 644 -t "$doc" docs/*.md docs/*.svg
+    install -D -m 644 src/eyes/NOTICE.md "$doc/face-model-notice"
+    install -D -m 644 src/eyes/LICENSE.Apache-2.0-mediapipe "$doc/face-model-licence"
     install -D -m 644 packaging/debian/copyright "$doc/copyright"
     install -D -m 644 CHANGELOG.md "$doc/changelog"
     cat >"$doc/changelog.Debian" <<END

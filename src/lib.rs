@@ -32,6 +32,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod doctor;
+pub mod eyes;
 pub mod guard;
 pub mod logging;
 pub mod people;

@@ -1,6 +1,6 @@
 """Runs the benchmarks of docs/benchmarks.md and prints their tables. Called by scripts/bench.sh.
 
-usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture|queue|drain]…
+usage: run.py LATCHD PEER_PYTHON [submit|verdict|stream|edge|path|start|capture|eyes|queue|drain]…
 """
 
 import json
@@ -19,7 +19,7 @@ import time
 ROUNDS, JOBS = 5, 50
 HERE = os.path.dirname(os.path.abspath(__file__))
 latchd, peer_python = sys.argv[1:3]
-parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture", "queue", "drain"]
+parts = sys.argv[3:] or ["submit", "verdict", "stream", "edge", "path", "start", "capture", "eyes", "queue", "drain"]
 
 
 # Where databases are measured: a memory file system would sync nothing.
@@ -396,6 +396,30 @@ def capture():
     table(f"Capture, {ROUNDS} runs", list(rows.items()))
 
 
+# ---------------------------------------------------------------------- the eyes
+
+EYES_ROUNDS = 9
+
+
+def eyes():
+    fixtures = os.path.join(HERE, "..", "..", "tests", "fixtures")
+    rows, ratios = {}, {"network over LiteRT": [], "network_baseline over LiteRT": []}
+
+    def run(*command):
+        return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
+
+    for _ in range(EYES_ROUNDS):
+        ours = run(latchd, "bench", "eyes", "--json", "--image", os.path.join(fixtures, "astronaut.png"))["figures"]
+        peer = run(peer_python, os.path.join(HERE, "eyes_peer.py"), os.path.join(fixtures, "face_detection_short_range.tflite"))
+        for name, micros in ours.items():
+            if name.endswith("_us"):
+                rows.setdefault(f"{name[:-3]}, ms", []).append(micros / 1e3)
+        rows.setdefault("LiteRT, XNNPACK, one thread: network, ms", []).append(peer["network_us"] / 1e3)
+        for name, values in ratios.items():
+            values.append(ours[f"{name.split()[0]}_us"] / peer["network_us"])
+    table(f"Eyes, 1280x720, {EYES_ROUNDS} runs in turn", list(rows.items()) + list(ratios.items()))
+
+
 # ---------------------------------------------------------------------- the queue
 
 def queue():
@@ -471,4 +495,4 @@ def drain():
 
 for part in parts:
     {"submit": submit, "verdict": verdict, "stream": stream, "edge": edge, "path": path, "start": start, "capture": capture,
-     "queue": queue, "drain": drain}[part]()
+     "eyes": eyes, "queue": queue, "drain": drain}[part]()

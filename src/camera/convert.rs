@@ -119,7 +119,7 @@ fn yuyv(layout: Layout, bytes: &[u8]) -> Result<Pixels, FrameError> {
 }
 
 fn nv12(layout: Layout, bytes: &[u8]) -> Result<Pixels, FrameError> {
-    let (width, height, stride) = checked(layout, layout.width.next_multiple_of(2))?;
+    let (width, height, stride) = checked(layout, layout.width.div_ceil(2).saturating_mul(2))?;
     let chroma_bytes = width.div_ceil(2) * 2;
     let lumas = rows(bytes, stride, width, height)?;
     let short = |needed| FrameError::Short { got: bytes.len(), needed };
@@ -263,9 +263,14 @@ mod tests {
             assert!(
                 matches!(short, Err(FrameError::Short { got, needed }) if got == size - 1 && needed == size)
             );
-            for (width, height, stride) in
-                [(0, 4, 16), (8, 0, 16), (8, 4, 7), (8193, 4, u32::MAX), (8, u32::MAX, 16)]
-            {
+            for (width, height, stride) in [
+                (0, 4, 16),
+                (8, 0, 16),
+                (8, 4, 7),
+                (8193, 4, u32::MAX),
+                (u32::MAX, 4, u32::MAX),
+                (8, u32::MAX, 16),
+            ] {
                 let refused = to_pixels(layout(format, width, height, stride), &[0; 64]);
                 assert!(matches!(refused, Err(FrameError::Layout { .. })), "{width}x{height} {stride}");
             }

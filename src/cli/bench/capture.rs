@@ -16,7 +16,7 @@ const RUNS: usize = 31;
 const QUALITY: u8 = 85;
 
 /// The median of some runs, in microseconds.
-fn median<T>(mut run: impl FnMut() -> T) -> u64 {
+pub(super) fn median<T>(mut run: impl FnMut() -> T) -> u64 {
     let clock = SystemClock::new();
     let mut micros: Vec<u64> = (0..RUNS)
         .map(|_| {

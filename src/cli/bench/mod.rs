@@ -3,6 +3,7 @@
 mod capture;
 mod desk;
 mod edge;
+mod eyes;
 mod floor;
 mod queue;
 mod wear;
@@ -29,6 +30,12 @@ enum What {
     /// What a frame costs: conversion, gate, encoding.
     Capture {
         /// A photograph.
+        #[arg(long, value_name = "FILE")]
+        image: PathBuf,
+    },
+    /// What looking for a face costs: the network alone, averaging by format, whole frames of 1280x720.
+    Eyes {
+        /// A photograph with a face.
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
     },
@@ -142,6 +149,7 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
             );
         }
         What::Capture { image } => capture::run(format, &image)?,
+        What::Eyes { image } => eyes::run(format, &image)?,
         What::Edge { grants, directory } => edge::run(format, grants, directory)?,
         What::Queue(args) => queue::run(format, args)?,
         What::Floor { target, directory } => floor::run(format, &target, directory)?,

@@ -1,0 +1,220 @@
+//! What is measured of a face beside its place: how large, how bright, how sharp. Luma is BT.601, 0 to 255, whatever
+//! range the camera sends.
+//!
+//! Sharpness and contrast are measured on the box averaged down to 160x160 and divided by its brightness, so that
+//! neither the camera's size nor the skin's tone is taken for focus (docs/eyes.md). Noise inflates sharpness, so
+//! judge light first.
+
+use super::area::{Sums, each_cell, luma};
+use super::face::{Bounds, Face};
+use super::pose::Pose;
+use super::view::FrameView;
+
+/// A face and what is measured of it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct FaceMeasure {
+    /// Where it is.
+    pub face: Face,
+    /// Where it is turned; `None` when the landmarks cannot be a face's.
+    pub pose: Option<Pose>,
+    /// The part of the box that lies on the frame, over the frame's area: 0 to 1.
+    pub area_share: f32,
+    /// The box's centre beside the frame's, right and down, in frame widths and heights: (0, 0) is the middle and
+    /// (0.5, 0.5) the bottom right corner.
+    pub offset: (f32, f32),
+    /// How it is lit and how sharp it is.
+    pub light: Light,
+}
+
+/// Light and sharpness of a face's box. All 0 when no part of it lies on the frame.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Light {
+    /// Mean luma, 0 to 255.
+    pub luma_mean: f32,
+    /// Share of pixels at luma 8 or below, 0 to 1.
+    pub dark_share: f32,
+    /// Share of pixels at luma 247 or above, 0 to 1.
+    pub bright_share: f32,
+    /// Mean standard deviation of luma within 16x16 of the 160x160 cells, over the mean luma.
+    pub contrast: f32,
+    /// Standard deviation of the noise, in luma steps: Immerkaer's estimate (1996), on the pixels as they are.
+    pub noise: f32,
+    /// Variance of the Laplacian of the 160x160 cells over the squared mean. 0.01 and more is sharp.
+    pub sharpness: f32,
+}
+
+/// Cells along a side of the averaged box.
+const GRID: usize = 160;
+/// Cells along a side of a part whose contrast is measured.
+const PART: usize = 16;
+/// Luma at which a pixel counts as lost in the dark, and in the light.
+const DARK_MAX: u8 = 8;
+const BRIGHT_MIN: u8 = 247;
+/// Rows of the box that are looked at pixel by pixel, at most.
+const ROWS_MAX: usize = 160;
+
+/// Memory for measuring.
+pub(super) struct Scratch {
+    cells: Vec<f32>,
+    /// Luma of three rows.
+    rows: [Vec<u8>; 3],
+    /// The middle one's difference from its neighbours.
+    curve: Vec<i16>,
+}
+
+impl Scratch {
+    pub(super) fn new() -> Self {
+        Self { cells: vec![0.0; GRID * GRID], rows: Default::default(), curve: Vec::new() }
+    }
+}
+
+/// Measures a face.
+pub(super) fn measure(
+    view: &FrameView<'_>,
+    face: Face,
+    sums: &mut Sums,
+    scratch: &mut Scratch,
+) -> FaceMeasure {
+    let (width, height) = (view.width as f32, view.height as f32);
+    let frame = Bounds { left: 0.0, top: 0.0, right: width, bottom: height };
+    let seen = face.bounds.intersection(&frame);
+    let centre = face.bounds.centre();
+    FaceMeasure {
+        face,
+        pose: Pose::of(&face.landmarks),
+        area_share: seen.area() / frame.area(),
+        offset: (centre.x / width - 0.5, centre.y / height - 0.5),
+        light: light(view, &seen, sums, scratch),
+    }
+}
+
+/// Of a rectangle that lies on the frame.
+pub(super) fn light(view: &FrameView<'_>, seen: &Bounds, sums: &mut Sums, scratch: &mut Scratch) -> Light {
+    if seen.width() < 1.0 || seen.height() < 1.0 {
+        return Light::default();
+    }
+    scratch.cells.fill(0.0);
+    let cells = scratch.cells.as_chunks_mut::<GRID>().0;
+    each_cell(view, seen, GRID, sums, |column, row, colour| {
+        if let Some(cell) = cells.get_mut(row).and_then(|row| row.get_mut(column)) {
+            *cell = luma(colour);
+        }
+    });
+    let rows: &[[f32; GRID]] = cells;
+    let mean = rows.as_flattened().iter().sum::<f32>() / (GRID * GRID) as f32;
+    let pixels = Pixels::count(view, seen, &mut scratch.rows, &mut scratch.curve);
+    let per_mean = |value: f32| if mean > 0.0 { value / mean } else { 0.0 };
+    Light {
+        luma_mean: mean,
+        dark_share: pixels.share(pixels.dark),
+        bright_share: pixels.share(pixels.bright),
+        contrast: per_mean(deviation(rows)),
+        noise: pixels.noise(),
+        sharpness: per_mean(per_mean(edges(rows))),
+    }
+}
+
+/// Mean over the parts of the standard deviation within each.
+fn deviation(rows: &[[f32; GRID]]) -> f32 {
+    let parts = (GRID / PART) * (GRID / PART);
+    let mut sum = 0.0;
+    for band in rows.chunks_exact(PART) {
+        for part in 0..GRID / PART {
+            let cells = band.iter().flat_map(|row| row.iter().skip(part * PART).take(PART));
+            sum += variance(cells.copied()).sqrt();
+        }
+    }
+    sum / parts as f32
+}
+
+/// Variance of the 4-neighbour Laplacian.
+fn edges(rows: &[[f32; GRID]]) -> f32 {
+    variance(threes(rows).flat_map(|[above, here, below]| {
+        let middle = threes(here).zip(above.iter().skip(1)).zip(below.iter().skip(1));
+        middle.map(|(([left, centre, right], above), below)| above + below + left + right - 4.0 * centre)
+    }))
+}
+
+/// Each three that follow one another.
+fn threes<T>(row: &[T]) -> impl Iterator<Item = &[T; 3]> {
+    row.windows(3).filter_map(|three| three.first_chunk())
+}
+
+fn variance(values: impl Iterator<Item = f32>) -> f32 {
+    let (mut count, mut sum, mut squares) = (0u32, 0.0f64, 0.0f64);
+    for value in values.map(f64::from) {
+        count += 1;
+        sum += value;
+        squares += value * value;
+    }
+    let count = f64::from(count.max(1));
+    (squares / count - (sum / count) * (sum / count)).max(0.0) as f32
+}
+
+/// What is counted pixel by pixel.
+#[derive(Default)]
+struct Pixels {
+    count: u64,
+    dark: u64,
+    bright: u64,
+    /// Sum and number of what is left of a pixel when its neighbours explain the rest.
+    rest: u64,
+    rests: u64,
+}
+
+impl Pixels {
+    fn count(view: &FrameView<'_>, seen: &Bounds, rows: &mut [Vec<u8>; 3], curve: &mut Vec<i16>) -> Self {
+        let (left, right) = (seen.left as usize, (seen.right.ceil() as usize).min(view.width));
+        let (top, bottom) = (seen.top as usize, (seen.bottom.ceil() as usize).min(view.height));
+        let mut pixels = Self::default();
+        for row in (top..bottom).step_by((bottom - top).div_ceil(ROWS_MAX).max(1)) {
+            let whole = row + 2 < bottom;
+            for (next, luma) in rows.iter_mut().enumerate().take(if whole { 3 } else { 1 }) {
+                view.luma_row(row + next, left, right, luma);
+            }
+            let [first, second, third] = &*rows;
+            pixels.clipped(first);
+            if whole {
+                pixels.noisy([first, second, third], curve);
+            }
+        }
+        pixels
+    }
+
+    fn clipped(&mut self, row: &[u8]) {
+        let number = |found: usize| u64::try_from(found).unwrap_or(0);
+        self.count += number(row.len());
+        self.dark += number(row.iter().filter(|luma| **luma <= DARK_MAX).count());
+        self.bright += number(row.iter().filter(|luma| **luma >= BRIGHT_MIN).count());
+    }
+
+    /// The mask [1 -2 1; -2 4 -2; 1 -2 1], columns first: blind to slopes and to straight edges along rows and columns.
+    fn noisy(&mut self, [above, here, below]: [&[u8]; 3], curve: &mut Vec<i16>) {
+        let rows = above.iter().zip(here).zip(below);
+        curve.clear();
+        curve.extend(rows.map(|((above, here), below)| {
+            // -510 to 510; wrapping, so that eight are computed at a time.
+            i16::from(*above).wrapping_add(i16::from(*below)).wrapping_sub(i16::from(*here) * 2)
+        }));
+        let (next, last) = (curve.get(1..).unwrap_or_default(), curve.get(2..).unwrap_or_default());
+        let rests = curve.iter().zip(next).zip(last).map(|((first, middle), last)| {
+            u32::from(first.wrapping_add(*last).wrapping_sub(middle.wrapping_mul(2)).unsigned_abs())
+        });
+        // A row has at most 8192 of at most 2040.
+        self.rest += u64::from(rests.fold(0u32, u32::wrapping_add));
+        self.rests += u64::try_from(last.len()).unwrap_or(0);
+    }
+
+    fn share(&self, of: u64) -> f32 {
+        of as f32 / self.count.max(1) as f32
+    }
+
+    /// Of normal noise the mask leaves six standard deviations, whose mean size is sqrt(2 / pi) of them.
+    fn noise(&self) -> f32 {
+        self.rest as f32 / self.rests.max(1) as f32 / 6.0 * std::f32::consts::FRAC_PI_2.sqrt()
+    }
+}
+
+#[cfg(test)]
+#[path = "measure_tests.rs"]
+mod tests;
