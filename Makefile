@@ -61,8 +61,8 @@ deb: ## Make latchd_VERSION_ARCH.deb (ARCHS="arm64 armhf amd64")
 board: ## The arm64 package on an emulated board with camera and GPIO, each scenario once (root, Debian)
 	@scripts/board.sh
 
-board-full: ## The same with the long counts, in parts that resume (about an hour)
-	@scripts/board.sh --full
+board-full: ## The same with the long counts, in parts that resume (about an hour; CUTS=200 SCENARIOS=power_cuts)
+	@scripts/board.sh --full $(if $(CUTS),--cuts $(CUTS)) $(SCENARIOS)
 
 install: ## Install built binaries, units, manual pages and annotated files below DESTDIR (PREFIX=/usr)
 	@test -x $(RELEASE)/latchd || { echo "make install: nothing built yet; run make build first" >&2; exit 1; }

@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Builds the package for arm64 and runs it on the emulated board (docs/building.md). Root, on Debian.
 #
-# usage: board.sh [--full] [SCENARIO…]     --full: the long counts, in parts that resume; all scenarios by default
+# usage: board.sh [--full [--cuts N]] [SCENARIO…]     all scenarios by default
+#   --full     the long counts, in parts that resume
+#   --cuts N   so many power cuts, those of earlier runs of this package counted
 
 set -euo pipefail
 cd "$(dirname "$0")/.."

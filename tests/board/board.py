@@ -65,6 +65,7 @@ class Board:
         self.place = Path(place)
         self.place.mkdir(parents=True, exist_ok=True)
         self.disk = self.place / "disk.qcow2"
+        self.base = None  # the disk that this one was made from
         self.qemu = None
         self.master = None
         self.boots = 0
@@ -84,7 +85,8 @@ class Board:
         if self.running():
             raise BoardError("the board is running already")
         if base is not None:
-            call("qemu-img", "create", "-q", "-f", "qcow2", "-b", base / "disk.qcow2", "-F", "qcow2", self.disk)
+            self.base = base / "disk.qcow2"
+            call("qemu-img", "create", "-q", "-f", "qcow2", "-b", self.base, "-F", "qcow2", self.disk)
         for name in ("shell.sock", "qmp.sock", "qtest.sock", "serial.log"):
             (self.place / name).unlink(missing_ok=True)
         self.boots += 1
@@ -163,9 +165,13 @@ class Board:
                 os.kill(pid, signal.SIGKILL)
         (self.place / "qemu.pid").unlink(missing_ok=True)
 
-    def snapshot(self, place):
-        """Saves memory and disk of the running board into the new directory `place`; the board runs on."""
-        self.run("sync")
+    def snapshot(self, place, sync=True):
+        """Saves memory and disk of the running board into the new directory `place`; the board runs on.
+
+        Without `sync`, what the guest has not yet written to its disk is in the memory alone, as it is on the board.
+        """
+        if sync:
+            self.run("sync")
         self._close_shell()
         part = place.with_name(f"{place.name}.part")
         call("rm", "-rf", part)
@@ -179,8 +185,8 @@ class Board:
         if state != "completed":
             raise BoardError(f"saving the memory: {state}")
         # After a migration qemu has let go of the disk, so this copy is of one moment.
-        call("qemu-img", "convert", "-U", "-O", "qcow2", "-B", self.image / "disk.qcow2", "-F", "qcow2",
-             self.disk, part / "disk.qcow2")
+        call("qemu-img", "convert", "-U", "-O", "qcow2", "-B", self.base, "-F", "qcow2", self.disk,
+             part / "disk.qcow2")
         names = ("state", "disk.qcow2")
         (part / "SHA256SUMS").write_text("".join(f"{sha256(part / name)}  {name}\n" for name in names))
         self.qmp("cont")

@@ -95,13 +95,16 @@ def ensure_packages():
         call("apt-get", *wait, "update", "-q", env=env)
     except RuntimeError as error:
         say(f"the package lists could not be renewed, going on with those there are: {error}")
-    if "qemu-utils" in missing and "qemu-system-arm" not in missing:
-        missing.append("qemu-system-arm")  # both must be of one version
-    try:
-        call("apt-get", *wait, "install", "-q", "-y", "--no-install-recommends", *missing, env=env)
-    except RuntimeError as error:
-        raise Unavailable(f"apt-get could not install {names}: {error}") from error
-    left = [name for name in missing_packages() if name not in MODULES.values()]
+    # Programs of one source must be of one version: apt may take one away for another, and a second round brings it back.
+    for _ in range(2):
+        try:
+            call("apt-get", *wait, "install", "-q", "-y", "--no-install-recommends", *missing, env=env)
+        except RuntimeError as error:
+            raise Unavailable(f"apt-get could not install {' '.join(missing)}: {error}") from error
+        missing = missing_packages()
+        if not missing:
+            return
+    left = [name for name in missing if name not in MODULES.values()]
     if left:
         raise Unavailable(f"still missing after apt-get: {' '.join(left)}")
 

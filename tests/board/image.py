@@ -15,7 +15,7 @@ from host import CACHE, HERE, Unavailable, call, ensure_foreign_programs, say, s
 SUITE = "bookworm"
 MIRROR = "http://deb.debian.org/debian"
 KEYRING = "/usr/share/keyrings/debian-archive-keyring.gpg"
-PACKAGES = ("systemd systemd-sysv udev dbus kmod iproute2 procps dropbear-bin ca-certificates gpiod v4l-utils "
+PACKAGES = ("systemd systemd-sysv udev dbus kmod iproute2 procps openssh-server ca-certificates gpiod v4l-utils "
             "python3 busybox-static adduser").split()
 # What the board drives, beyond what the kernel has built in. The first group is for the initial RAM disk.
 ROOT_MODULES = ["virtio_mmio", "virtio_blk", "crc32c_generic", "ext4"]
@@ -23,7 +23,7 @@ MODULES = [*ROOT_MODULES, "virtio_net", "virtio_rng", "vivid", "softdog", "rtc_p
 DISK_SIZE = "2G"
 KEPT_FILES = ["disk.qcow2", "vmlinuz", "initrd.gz", "key", "key.pub"]
 
-MASKED = """serial-getty@ttyAMA0.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
+MASKED = """ssh.service ssh.socket serial-getty@ttyAMA0.service getty@tty1.service apt-daily.timer apt-daily-upgrade.timer dpkg-db-backup.timer
 e2scrub_all.timer e2scrub_reap.service fstrim.timer systemd-networkd-wait-online.service systemd-logind.service
 systemd-pstore.service systemd-binfmt.service proc-sys-fs-binfmt_misc.automount proc-sys-fs-binfmt_misc.mount dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-kernel-config.mount
 sys-fs-fuse-connections.mount modprobe@configfs.service modprobe@drm.service modprobe@efi_pstore.service
@@ -199,13 +199,12 @@ def _guest(root, public_key):
     (root / "etc/machine-id").write_text("")
     (root / "etc/resolv.conf").unlink(missing_ok=True)
     (root / "etc/resolv.conf").write_text("nameserver 10.0.2.3\n")
-    for directory in ("root/.ssh", "etc/dropbear", "var/log/journal"):
+    for directory in ("root/.ssh", "var/log/journal"):
         (root / directory).mkdir(parents=True, exist_ok=True)
     (root / "root/.ssh").chmod(0o700)
     keys = root / "root/.ssh/authorized_keys"
     shutil.copy(public_key, keys)
     keys.chmod(0o600)
-    call("chroot", root, "dropbearkey", "-t", "ed25519", "-f", "/etc/dropbear/host_key")
     call("systemctl", f"--root={root}", "-q", "enable", "board-shell.service", "board-up.service",
          "board-camera.service", "systemd-networkd.service")
     call("systemctl", f"--root={root}", "-q", "mask", *MASKED)

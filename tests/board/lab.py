@@ -21,9 +21,9 @@ COUNTS = {
 class Lab:
     """One run. Checks are collected; a failed one ends nothing."""
 
-    def __init__(self, board, service, golden, played, deb, full, key):
+    def __init__(self, board, service, golden, played, deb, full, cuts, key):
         self.board, self.service, self.golden, self.played, self.deb = board, service, golden, played, deb
-        self.full = full
+        self.full, self.cuts = full, cuts
         self.results = CACHE / "results" / key
         self.checks = []      # (scenario, name, passed, detail)
         self.notes = []       # measured things for the report: (scenario, text)
@@ -34,6 +34,8 @@ class Lab:
         self._people = {}
 
     def count(self, what):
+        if what == "power cuts" and self.cuts:
+            return self.cuts
         return COUNTS[what][1 if self.full else 0]
 
     def check(self, name, passed, detail=""):
@@ -53,29 +55,43 @@ class Lab:
         """A part of a long run: done once, its outcome kept in a file, so that an interrupted run goes on after it.
 
         `work` gives a dictionary with "checks": [(name, passed, detail)] and whatever else is to be told; a part with a
-        failed check is done again by the next run. Short runs keep nothing.
+        failed check is done again by the next run, and its failure stays on record. Short runs keep nothing.
         """
         file = self.results / f"{self.scenario}.{name}.json"
         if self.full and file.exists():
-            outcome = json.loads(file.read_text())
-            outcome["kept"] = True
+            outcome = {**json.loads(file.read_text()), "kept": True}
         else:
-            outcome = work()
-            if self.full and all(passed for _, passed, _ in outcome["checks"]):
-                file.parent.mkdir(parents=True, exist_ok=True)
-                part = file.with_suffix(".part")
-                part.write_text(json.dumps(outcome))
-                part.rename(file)
+            try:
+                outcome = work()
+            except Exception as error:  # told by whoever ends the scenario; here it is only kept
+                self._keep(file, {"checks": [("runs to its end", False, f"{type(error).__name__}: {error}")]})
+                raise
+            self._keep(file, outcome)
         for check in outcome["checks"]:
             self.check(f"{name}: {check[0]}", *check[1:])
         return outcome
 
+    def _keep(self, file, outcome):
+        if not self.full:
+            return
+        if not all(passed for _, passed, _ in outcome["checks"]):
+            file = file.with_suffix(f".{time.time_ns()}.failed")
+        file.parent.mkdir(parents=True, exist_ok=True)
+        part = file.with_suffix(".part")
+        part.write_text(json.dumps(outcome))
+        part.rename(file)
+
+    def record(self):
+        """The outcomes of all parts of this scenario, of all long runs with this package and these tests; failed ones too."""
+        files = [*self.results.glob(f"{self.scenario}.*.json"), *self.results.glob(f"{self.scenario}.*.failed")]
+        return [json.loads(file.read_text()) for file in files]
+
     # ---------------------------------------------------------------- the board
 
-    def fresh(self):
-        """A board with latchd installed and running, as it was right after the installation."""
+    def fresh(self, snapshot=None):
+        """A board with latchd installed and running, as it was right after the installation or when `snapshot` was taken."""
         self.off()
-        self.board.start(base=self.golden, restore=True)
+        self.board.start(base=snapshot or self.golden, restore=True)
         self.service.online()
 
     def power_on(self, clock=None, new_disk=True):

@@ -5,6 +5,7 @@ import argparse
 import fcntl
 import importlib
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -24,11 +25,14 @@ def arguments():
     target = Path(os.environ.get("CARGO_TARGET_DIR") or ROOT / "target")
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--full", action="store_true", help="the long counts, in parts that resume")
+    parser.add_argument("--cuts", type=int, help="with --full: how many power cuts")
     parser.add_argument("--latchd", type=Path, default=target / "release/latchd",
                         help="this machine's latchd, with the sandbox")
     parser.add_argument("--deb", type=Path, help="the board's package (default: the newest latchd_*_arm64.deb built)")
     parser.add_argument("scenarios", nargs="*", metavar="SCENARIO", help=f"of {', '.join(SCENARIOS)}; default: all")
     chosen = parser.parse_args()
+    if chosen.cuts is not None and not (chosen.full and chosen.cuts > 0):
+        parser.error("--cuts is a count from 1, and goes with --full")
     unknown = set(chosen.scenarios) - set(SCENARIOS)
     if unknown:
         parser.error(f"no scenario {', '.join(sorted(unknown))}; there are {', '.join(SCENARIOS)}")
@@ -97,16 +101,21 @@ def run(chosen, wanted, image, started):
     from service import Service
     board = Board(image, CACHE / "run")
     service = Service(chosen.latchd, CACHE / "service")
-    rows = []
+    rows, lab, interrupted = [], None, False
     try:
         service.start(product.scenario())
         golden, played = product.golden(board, service, chosen.deb)
-        key = key_of(golden.name, *(sha256(path) for path in sorted(Path(__file__).parent.rglob("*.py"))))
-        lab = Lab(board, service, golden, played, chosen.deb, chosen.full, key)
+        # What is kept of long runs counts for this package, this image and these tests, and for no other.
+        key = key_of(image.name, sha256(chosen.deb), *(sha256(path) for path in sorted(Path(__file__).parent.rglob("*.py"))))
+        lab = Lab(board, service, golden, played, chosen.deb, chosen.full, chosen.cuts, key)
         say(f"ready after {time.monotonic() - started:.0f} s; seed {lab.seed}; load of this machine "
             f"{os.getloadavg()[0]:.1f} on {os.cpu_count()} cores")
         for name in wanted:
             rows.append(run_one(lab, importlib.import_module(f"scenarios.{name}")))
+    except KeyboardInterrupt:
+        if lab is None:
+            raise
+        interrupted = True
     finally:
         if board.running():
             board.cut()
@@ -119,12 +128,22 @@ def run(chosen, wanted, image, started):
             print(f"  FAILED {scenario}: {name}: {detail}")
     failed = sum(row[2] for row in rows)
     passed = sum(row[1] for row in rows) - failed
+    if interrupted:
+        print(f"board: interrupted; {'the next run goes on from here' if chosen.full else 'nothing is kept'}")
+        return 130
     print(f"board: {passed} passed, {failed} failed, 0 skipped in {time.monotonic() - started:.0f} s")
     return 1 if failed else 0
 
 
+def interrupt(_signal, _frame):
+    raise KeyboardInterrupt
+
+
 if __name__ == "__main__":
+    signal.signal(signal.SIGTERM, interrupt)  # a time limit ends a run as a hand does: it is told what is done
     try:
         sys.exit(main())
     except (RuntimeError, subprocess.SubprocessError) as error:
         sys.exit(f"board: error: {error}")
+    except KeyboardInterrupt:
+        sys.exit(130)
