@@ -8,6 +8,7 @@
 use std::time::Duration;
 
 use super::Hint;
+use super::face::{FaceLimits, Watch};
 use super::gate::{Limits, Measures, Reason, Trail, Verdict, judge};
 use crate::clock::BootTime;
 use crate::config::model;
@@ -28,6 +29,8 @@ pub struct Plan {
     pub give_up: Duration,
     /// What each frame is judged by.
     pub limits: Limits,
+    /// What its face is judged by; `None` when nobody looks for one.
+    pub face: Option<FaceLimits>,
 }
 
 impl From<&model::Capture> for Plan {
@@ -37,6 +40,7 @@ impl From<&model::Capture> for Plan {
             interval: Duration::from_millis(u64::from(config.liveness_interval_ms)),
             give_up: Duration::from_millis(u64::from(config.give_up_ms)),
             limits: config.into(),
+            face: FaceLimits::of(config),
         }
     }
 }
@@ -50,6 +54,8 @@ pub enum Step {
     TakeSelfie,
     /// Let it go; show the hint if there is one.
     Wait,
+    /// Let all pictures go: they may be of somebody else.
+    Restart,
     /// The burst has failed.
     Failed(Failure),
 }
@@ -92,6 +98,7 @@ pub struct Burst {
     /// Sharpness and digest of the selfie.
     selfie: Option<(f32, u64)>,
     hint: Option<(Hint, BootTime)>,
+    watch: Watch,
 }
 
 impl Burst {
@@ -108,6 +115,7 @@ impl Burst {
             last_liveness: None,
             selfie: None,
             hint: None,
+            watch: Watch::default(),
         }
     }
 
@@ -119,8 +127,10 @@ impl Burst {
             verdict => verdict,
         };
         self.trail = Some(Trail::after(self.trail.as_ref(), frame));
+        let restart = self.plan.face.is_some() && self.watch.saw(frame.sight.as_ref(), now) && self.forget();
+        let verdict = self.face(frame, verdict);
         let hint = match verdict {
-            Verdict::Accept { hint } => hint,
+            Verdict::Accept { hint } => hint.or_else(|| self.missing(frame).and_then(Reason::hint)),
             Verdict::Refuse(reason) => reason.hint(),
         };
         self.show(hint, now);
@@ -129,13 +139,16 @@ impl Burst {
         } else if now.since(self.fresh) > FROZEN_MAX {
             return Step::Failed(Failure::Frozen);
         }
+        if restart {
+            return Step::Restart;
+        }
         let step = match verdict {
             Verdict::Refuse(reason) => {
                 self.last_refusal = Some(reason);
                 Step::Wait
             }
             Verdict::Accept { .. } => {
-                self.last_refusal = None;
+                self.last_refusal = self.missing(frame);
                 self.take(frame)
             }
         };
@@ -166,11 +179,51 @@ impl Burst {
         self.hint.map(|(hint, _)| hint)
     }
 
+    /// Adds the judgement of the face to that of the frame.
+    fn face(&mut self, frame: &Measures, verdict: Verdict) -> Verdict {
+        let (Some(limits), Verdict::Accept { hint }) = (&self.plan.face, verdict) else { return verdict };
+        match limits.judge(frame.sight.as_ref(), self.watch.is_known()) {
+            Ok(face) => {
+                self.watch.turns(face.pose);
+                Verdict::Accept { hint: hint.or(limits.is_dim(&face).then_some(Hint::MoreLight)) }
+            }
+            Err(reason) => Verdict::Refuse(reason),
+        }
+    }
+
+    /// What an accepted frame still lacks to complete the burst.
+    fn missing(&self, frame: &Measures) -> Option<Reason> {
+        let limits = self.plan.face.as_ref()?;
+        if self.selfie.is_none() && !self.is_straight(frame) {
+            Some(Reason::FaceTurned)
+        } else if self.liveness + 1 >= self.plan.liveness_count && self.watch.turned() < limits.turn_min {
+            Some(Reason::HeldStill)
+        } else {
+            None
+        }
+    }
+
+    fn is_straight(&self, frame: &Measures) -> bool {
+        let face = frame.sight.and_then(|sight| sight.best);
+        self.plan.face.is_none_or(|limits| face.is_some_and(|face| limits.looks_straight(&face)))
+    }
+
+    /// Lets all pictures go. Whether there were any.
+    fn forget(&mut self) -> bool {
+        let any = !self.taken.is_empty();
+        self.taken.clear();
+        (self.liveness, self.last_liveness, self.selfie) = (0, None, None);
+        any
+    }
+
     fn take(&mut self, frame: &Measures) -> Step {
         let due = self
             .last_liveness
             .is_none_or(|last| frame.taken >= last && frame.taken.since(last) >= self.plan.interval);
-        if self.liveness < self.plan.liveness_count && due {
+        // The last one waits until the head has turned.
+        let last = self.liveness + 1 == self.plan.liveness_count;
+        let still = self.plan.face.is_some_and(|limits| self.watch.turned() < limits.turn_min);
+        if self.liveness < self.plan.liveness_count && due && !(last && still) {
             let number = self.liveness;
             self.liveness += 1;
             self.last_liveness = Some(frame.taken);
@@ -178,7 +231,7 @@ impl Burst {
             return Step::TakeLiveness(number);
         }
         let better = self.selfie.is_none_or(|(sharpness, _)| frame.sharpness > sharpness);
-        if !self.selfie_is_settled() && better {
+        if !self.selfie_is_settled() && better && self.is_straight(frame) {
             if let Some((_, replaced)) = self.selfie {
                 self.taken.retain(|digest| *digest != replaced);
             }

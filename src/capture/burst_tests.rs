@@ -2,7 +2,7 @@ use super::*;
 use proptest::prelude::*;
 
 fn plan() -> Plan {
-    Plan::from(&model::Capture::default())
+    Plan::from(&model::Capture { face: model::FaceCheck::NotLookedAt, ..Default::default() })
 }
 
 /// Good frame `number` at `millis`.
@@ -16,6 +16,7 @@ fn good(number: u32, millis: u64) -> Measures {
         digest: u64::from(number) + 1,
         sequence: number,
         taken: BootTime::from_millis(millis),
+        sight: None,
     }
 }
 
@@ -205,7 +206,7 @@ proptest! {
                 }
                 Step::TakeSelfie => selfie = Some(digest),
                 Step::Failed(_) => return Ok(()),
-                Step::Wait => {}
+                Step::Wait | Step::Restart => {}
             }
             if matches!(step, Step::TakeLiveness(_) | Step::TakeSelfie) {
                 prop_assert!(sharpness >= 0.002 && luminance_mean >= 20.0);

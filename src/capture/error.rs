@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use super::burst::Failure;
 use super::gate::Reason;
 use crate::camera::CameraError;
+use crate::eyes::EyesError;
 use crate::picture::read::PictureError;
 
 /// Why a capture failed.
@@ -13,6 +14,9 @@ pub enum CaptureError {
     /// The camera gave no frame.
     #[error(transparent)]
     Camera(#[from] CameraError),
+    /// The face detector or a frame that it cannot look at.
+    #[error(transparent)]
+    Eyes(#[from] EyesError),
     /// The burst failed.
     #[error("no usable pictures after {after_ms} ms: {}, {liveness_taken} of {liveness_wanted} liveness pictures taken", .failure.name())]
     Burst {
@@ -69,6 +73,7 @@ impl CaptureError {
     pub fn reason(&self) -> &'static str {
         match self {
             Self::Camera(error) => error.reason(),
+            Self::Eyes(_) => "eyes_failed",
             Self::Burst { failure, .. } => failure.name(),
             Self::Cancelled => "cancelled",
             Self::Encode { .. } => "encode_failed",
@@ -82,6 +87,7 @@ impl CaptureError {
     pub fn remedy(&self) -> &'static str {
         match self {
             Self::Camera(error) => error.remedy(),
+            Self::Eyes(error) => error.remedy(),
             Self::Burst { failure, .. } => match failure {
                 Failure::Frozen | Failure::Refused(Reason::Frozen) => {
                     "unplug the camera and plug it in again; a file camera with one photograph needs mode = \"still-with-sway\""
@@ -95,6 +101,29 @@ impl CaptureError {
                 }
                 Failure::Refused(Reason::TooSmall) => {
                     "raise [camera] width and height, or lower [capture] side_min"
+                }
+                Failure::Refused(Reason::NoFace) => {
+                    "stand before the camera without a mask; aim the camera at a face"
+                }
+                Failure::Refused(Reason::SeveralFaces) => "one person at a time before the camera",
+                Failure::Refused(Reason::FaceTooFar) => {
+                    "come closer, or lower [capture] face_area_min_percent"
+                }
+                Failure::Refused(Reason::FaceTooNear) => {
+                    "step back, or raise [capture] face_area_max_percent"
+                }
+                Failure::Refused(Reason::FaceOffCentre) => {
+                    "aim the camera at faces, or raise [capture] face_offset_max_percent"
+                }
+                Failure::Refused(Reason::FaceDark) => {
+                    "more light on the face, not behind it, or lower [capture] face_luminance_min"
+                }
+                Failure::Refused(Reason::FaceBlurred) => {
+                    "hold still, wipe and focus the lens, or lower [capture] face_sharpness_min"
+                }
+                Failure::Refused(Reason::FaceTurned) => "look into the camera",
+                Failure::Refused(Reason::HeldStill) => {
+                    "turn the head a little; a photograph is refused; or lower [capture] turn_min_degrees"
                 }
                 Failure::TooSlow => {
                     "raise [camera] fps or lower width and height, or raise [capture] give_up_ms"

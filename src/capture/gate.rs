@@ -12,6 +12,7 @@ use std::time::Duration;
 use super::Hint;
 use crate::clock::BootTime;
 use crate::config::model;
+use crate::eyes::Sight;
 use crate::picture::Frame;
 
 /// Side of the square that the sharpness is taken from.
@@ -41,6 +42,8 @@ pub struct Measures {
     pub sequence: u32,
     /// When it was taken.
     pub taken: BootTime,
+    /// What is seen of faces; `None` when nobody looked.
+    pub sight: Option<Sight>,
 }
 
 /// What a frame is judged by.
@@ -124,6 +127,24 @@ pub enum Reason {
     TooDark,
     /// No edge is sharp, or there is nothing in it.
     Blurred,
+    /// No face that both passes of the detector are sure of.
+    NoFace,
+    /// More than one face.
+    SeveralFaces,
+    /// The face fills too little of the frame.
+    FaceTooFar,
+    /// The face fills too much of the frame.
+    FaceTooNear,
+    /// The face is not in the middle.
+    FaceOffCentre,
+    /// Too little light on the face to see it.
+    FaceDark,
+    /// The face is not sharp.
+    FaceBlurred,
+    /// The head is turned away, and there is no selfie yet.
+    FaceTurned,
+    /// The head did not turn over the burst, as a photograph's does not.
+    HeldStill,
 }
 
 impl Reason {
@@ -135,6 +156,15 @@ impl Reason {
             Self::Black => "black",
             Self::TooDark => "too_dark",
             Self::Blurred => "blurred",
+            Self::NoFace => "no_face",
+            Self::SeveralFaces => "several_faces",
+            Self::FaceTooFar => "face_too_far",
+            Self::FaceTooNear => "face_too_near",
+            Self::FaceOffCentre => "face_off_centre",
+            Self::FaceDark => "face_dark",
+            Self::FaceBlurred => "face_blurred",
+            Self::FaceTurned => "face_turned",
+            Self::HeldStill => "held_still",
         }
     }
 
@@ -144,8 +174,15 @@ impl Reason {
             Self::TooSmall => None,
             Self::Frozen => Some(Hint::PleaseWait),
             Self::Black => Some(Hint::UncoverCamera),
-            Self::TooDark => Some(Hint::MoreLight),
-            Self::Blurred => Some(Hint::HoldStill),
+            Self::TooDark | Self::FaceDark => Some(Hint::MoreLight),
+            Self::Blurred | Self::FaceBlurred => Some(Hint::HoldStill),
+            Self::NoFace => Some(Hint::NoFace),
+            Self::SeveralFaces => Some(Hint::OnePerson),
+            Self::FaceTooFar => Some(Hint::ComeCloser),
+            Self::FaceTooNear => Some(Hint::StepBack),
+            Self::FaceOffCentre => Some(Hint::CentreFace),
+            Self::FaceTurned => Some(Hint::LookStraight),
+            Self::HeldStill => Some(Hint::TurnHead),
         }
     }
 }
@@ -202,6 +239,7 @@ pub fn measure(frame: &Frame) -> Measures {
         digest: digest(frame),
         sequence: frame.sequence,
         taken: frame.taken,
+        sight: None,
     }
 }
 

@@ -13,11 +13,37 @@ pub enum Hint {
     UncoverCamera,
     /// The camera gives the same picture again and again.
     PleaseWait,
+    /// Nobody is seen.
+    NoFace,
+    /// More than one person is seen.
+    OnePerson,
+    /// The face is too small.
+    ComeCloser,
+    /// The face is too large.
+    StepBack,
+    /// The face is at an edge.
+    CentreFace,
+    /// The selfie is still to be taken, and the head is turned away.
+    LookStraight,
+    /// The head has not turned yet.
+    TurnHead,
 }
 
 impl Hint {
     /// All of them.
-    pub const ALL: [Self; 4] = [Self::MoreLight, Self::HoldStill, Self::UncoverCamera, Self::PleaseWait];
+    pub const ALL: [Self; 11] = [
+        Self::MoreLight,
+        Self::HoldStill,
+        Self::UncoverCamera,
+        Self::PleaseWait,
+        Self::NoFace,
+        Self::OnePerson,
+        Self::ComeCloser,
+        Self::StepBack,
+        Self::CentreFace,
+        Self::LookStraight,
+        Self::TurnHead,
+    ];
 
     /// The stable name in JSON, events and screens.
     pub fn name(self) -> &'static str {
@@ -26,6 +52,13 @@ impl Hint {
             Self::HoldStill => "hold_still",
             Self::UncoverCamera => "uncover_camera",
             Self::PleaseWait => "please_wait",
+            Self::NoFace => "no_face",
+            Self::OnePerson => "one_person",
+            Self::ComeCloser => "come_closer",
+            Self::StepBack => "step_back",
+            Self::CentreFace => "centre_face",
+            Self::LookStraight => "look_straight",
+            Self::TurnHead => "turn_head",
         }
     }
 
@@ -36,6 +69,13 @@ impl Hint {
             Self::HoldStill => "Hold still, please",
             Self::UncoverCamera => "The camera is covered",
             Self::PleaseWait => "One moment, please",
+            Self::NoFace => "Please come in front of the camera",
+            Self::OnePerson => "One person at a time, please",
+            Self::ComeCloser => "Come closer, please",
+            Self::StepBack => "Step back a little, please",
+            Self::CentreFace => "Move to the middle, please",
+            Self::LookStraight => "Look into the camera, please",
+            Self::TurnHead => "Turn your head a little, please",
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Frames -> a capture set: one selfie and 6 to 8 liveness pictures of this attempt.
 //!
 //! Quality is judged on the device before anything is stored or sent: size, light, sharpness, a covered lens, a
-//! frozen camera. Whether there is a face in the picture is not looked at yet. The judgement ([`gate`]) and the
+//! frozen camera, and of the face ([`face`]) that there is one, near, lit, sharp and turning. The judgement ([`gate`]) and the
 //! plan of a burst ([`burst`]) are pure; [`run`] asks the source for frames and does what they say; [`files`]
 //! makes a set from pictures that were handed in.
 //!
@@ -23,6 +23,7 @@
 pub mod burst;
 pub mod encode;
 pub mod error;
+pub mod face;
 pub mod files;
 pub mod gate;
 pub mod hint;

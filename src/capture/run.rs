@@ -2,11 +2,12 @@
 
 use super::burst::{Burst, Failure, Step};
 use super::encode::{self, View};
-use super::gate::measure;
+use super::gate::{Measures, measure};
 use super::{CaptureError, CaptureSet, Hint, Origin};
 use crate::camera::Source;
 use crate::clock::{BootTime, Clock};
-use crate::config::model;
+use crate::config::model::{self, FaceCheck};
+use crate::eyes::{Detector, EyesError, FrameView, Sight, Tracker};
 use crate::picture::{Frame, Jpeg};
 
 /// What a burst tells while it runs.
@@ -63,6 +64,7 @@ pub fn capture(
     let started = clock.boot();
     let mut burst = Burst::new(config.into(), started);
     let mut album = Album::new(config);
+    let mut eyes = Eyes::open(config)?;
     let mut hint = None;
     loop {
         if cancelled() {
@@ -72,7 +74,8 @@ pub fn capture(
             return Err(album.failed(failure, started, clock.boot()));
         }
         let frame = source.next_frame()?;
-        let measures = measure(&frame);
+        let sight = eyes.as_mut().map(|eyes| eyes.look(&frame)).transpose()?;
+        let measures = Measures { sight, ..measure(&frame) };
         let step = burst.step(&measures);
         log::trace!(
             sequence = frame.sequence, luminance = measures.luminance_mean, sharpness = measures.sharpness;
@@ -91,6 +94,7 @@ pub fn capture(
                 progress(Progress::Liveness { taken, of: config.liveness_count });
             }
             Step::TakeSelfie => album.candidate = Some(frame),
+            Step::Restart => album = Album::new(config),
             Step::Failed(failure) => return Err(album.failed(failure, started, clock.boot())),
         }
         if burst.selfie_is_settled() && album.settle_selfie()? {
@@ -101,6 +105,30 @@ pub fn capture(
         {
             return Ok(CameraCapture(set));
         }
+    }
+}
+
+/// Every this many frames the whole of one is searched for a second person.
+const SEARCH_EVERY: u32 = 5;
+
+/// Looks for the face in each frame.
+struct Eyes {
+    detector: Detector,
+    tracker: Tracker,
+}
+
+impl Eyes {
+    /// `None` when nobody looks for faces.
+    fn open(config: &model::Capture) -> Result<Option<Self>, EyesError> {
+        let open = || Ok(Self { detector: Detector::new()?, tracker: Tracker::new(SEARCH_EVERY) });
+        (config.face == FaceCheck::Required).then(open).transpose()
+    }
+
+    fn look(&mut self, frame: &Frame) -> Result<Sight, EyesError> {
+        let view = FrameView::rgb(frame.width, frame.height, &frame.rgb)?;
+        let sight = self.detector.look(&view, self.tracker.next());
+        self.tracker.saw(&sight);
+        Ok(sight)
     }
 }
 

@@ -68,6 +68,7 @@ mod tests {
             digest: 0,
             sequence: *sequence,
             taken: BootTime::from_millis(1000 + u64::try_from(index).unwrap() * 100),
+            sight: None,
         };
         sequences.iter().enumerate().map(frame).collect()
     }

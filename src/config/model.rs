@@ -7,8 +7,10 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 mod camera;
+mod capture;
 
 pub use camera::{Camera, CameraFormat, CameraSource, Exposure, FileMode, PowerLine};
+pub use capture::{Capture, FaceCheck};
 
 /// Longest window an approval may have, in milliseconds (door-rules 1).
 pub const WINDOW_MS_CEILING: u32 = 30_000;
@@ -213,51 +215,6 @@ pub struct Geo {
     #[schemars(range(min = -500, max = 20_000), example = 1795.0)]
     #[serde(default)]
     pub altitude: Option<f64>,
-}
-
-/// How pictures are taken and what is refused on the device.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, JsonSchema)]
-#[serde(default, deny_unknown_fields)]
-pub struct Capture {
-    /// Liveness pictures of a burst (6 to 8).
-    #[schemars(range(min = 6, max = 8))]
-    pub liveness_count: u32,
-    /// Least time between two liveness pictures, in milliseconds (350 to 2000).
-    #[schemars(range(min = 350, max = 2000))]
-    pub liveness_interval_ms: u32,
-    /// Give up when a burst is not complete after this long, in milliseconds (5000 to 120000).
-    #[schemars(range(min = 5000, max = 120_000))]
-    pub give_up_ms: u32,
-    /// Darkest mean luminance that is accepted (0 to 255).
-    #[schemars(range(min = 0, max = 255))]
-    pub luminance_min: u8,
-    /// Below this mean luminance the person is asked for more light (0 to 255).
-    #[schemars(range(min = 0, max = 255))]
-    pub luminance_hint: u8,
-    /// Least sharpness: variance of the Laplacian over the squared mean, of the picture at 160x160 (0 to 10).
-    #[schemars(range(min = 0, max = 10))]
-    pub sharpness_min: f32,
-    /// Shortest side of a camera frame that is accepted, in pixels (160 to 2048).
-    #[schemars(range(min = 160, max = 2048))]
-    pub side_min: u32,
-    /// JPEG quality of selfie and liveness pictures (60 to 95).
-    #[schemars(range(min = 60, max = 95))]
-    pub jpeg_quality: u8,
-}
-
-impl Default for Capture {
-    fn default() -> Self {
-        Self {
-            liveness_count: LIVENESS.0,
-            liveness_interval_ms: LIVENESS.1,
-            give_up_ms: GIVE_UP_MS,
-            luminance_min: 20,
-            luminance_hint: 50,
-            sharpness_min: 0.002,
-            side_min: 240,
-            jpeg_quality: 85,
-        }
-    }
 }
 
 /// The door and who may open it.

@@ -113,6 +113,7 @@ mod tests {
                 digest: if moving { u64::from(index) } else { 7 },
                 sequence: index,
                 taken: BootTime::from_millis(1000 + u64::from(index) * step_ms),
+                sight: None,
             })
             .collect()
     }

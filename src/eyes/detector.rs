@@ -32,7 +32,7 @@ pub struct Pass {
 }
 
 /// What is seen in one frame.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Sight {
     /// Pass 1, over the whole frame; `None` while a face was followed, and then nobody else was looked for.
     pub whole: Option<Pass>,

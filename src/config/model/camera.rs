@@ -109,7 +109,7 @@ pub enum CameraFormat {
 pub enum FileMode {
     /// Frames as they are, over and over.
     Plain,
-    /// One photograph, moved, scaled and relit from frame to frame, the same way each time.
+    /// One photograph, moved, scaled, relit and, with a face, its head turned from frame to frame, the same way each time.
     StillWithSway,
 }
 
