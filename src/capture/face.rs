@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use super::gate::Reason;
+use super::gate::{Reason, reaches};
 use crate::clock::BootTime;
 use crate::config::model;
 use crate::eyes::{Bounds, FaceMeasure, Pose, Sight, TURNING_SCORE_MIN};
@@ -61,7 +61,7 @@ impl FaceLimits {
 
     /// Whether more light would make a better picture of this face.
     pub fn is_dim(&self, face: &FaceMeasure) -> bool {
-        !(face.light.luma_mean >= self.luminance_hint)
+        !reaches(face.light.luma_mean, self.luminance_hint)
     }
 
     /// Whether the face looks into the camera, as a selfie's must.
@@ -82,15 +82,15 @@ impl FaceLimits {
         let face = sight.best.filter(|_| sight.is_sure() || followed).ok_or(Reason::NoFace)?;
         let (left, down) = face.offset;
         let (least, most) = self.area;
-        if !(face.area_share >= least) {
+        if !reaches(face.area_share, least) {
             Err(Reason::FaceTooFar)
-        } else if !(face.area_share <= most) {
+        } else if !reaches(most, face.area_share) {
             Err(Reason::FaceTooNear)
-        } else if !(left.abs().max(down.abs()) <= self.offset_max) {
+        } else if ![left, down].iter().all(|by| reaches(self.offset_max, by.abs())) {
             Err(Reason::FaceOffCentre)
-        } else if !(face.light.luma_mean >= self.luminance_min) {
+        } else if !reaches(face.light.luma_mean, self.luminance_min) {
             Err(Reason::FaceDark)
-        } else if !(face.light.sharpness >= self.sharpness_min) {
+        } else if !reaches(face.light.sharpness, self.sharpness_min) {
             Err(Reason::FaceBlurred)
         } else {
             Ok(face)

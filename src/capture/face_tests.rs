@@ -37,7 +37,7 @@ fn with(change: impl FnOnce(&mut FaceMeasure)) -> Sight {
 fn each_measure_has_its_reason() {
     let none = Sight { whole: Some(Pass::default()), close: Pass::default(), best: None };
     let two = Sight { whole: Some(Pass { faces: 2, score: 0.9 }), ..with(|_| ()) };
-    let table: [(&str, Option<Sight>, Result<(), Reason>); 16] = [
+    let table: [(&str, Option<Sight>, Result<(), Reason>); 17] = [
         ("good", Some(with(|_| ())), Ok(())),
         ("nobody looked", None, Err(Reason::NoFace)),
         ("nobody", Some(none), Err(Reason::NoFace)),
@@ -52,6 +52,7 @@ fn each_measure_has_its_reason() {
         ("no light", Some(with(|face| face.light.luma_mean = 14.0)), Err(Reason::FaceDark)),
         ("blurred", Some(with(|face| face.light.sharpness = 0.0035)), Err(Reason::FaceBlurred)),
         ("no number", Some(with(|face| face.light.sharpness = f32::NAN)), Err(Reason::FaceBlurred)),
+        ("no place", Some(with(|face| face.offset.0 = f32::NAN)), Err(Reason::FaceOffCentre)),
         ("no area", Some(with(|face| face.area_share = f32::NAN)), Err(Reason::FaceTooFar)),
         // A turned head is a liveness picture and no selfie.
         ("turned", Some(with(|face| face.pose = None)), Ok(())),

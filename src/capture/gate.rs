@@ -223,7 +223,7 @@ pub fn judge(frame: &Measures, limits: &Limits, previous: Option<&Trail>) -> Ver
 }
 
 /// False for what is not a number.
-fn reaches(value: f32, least: f32) -> bool {
+pub(super) fn reaches(value: f32, least: f32) -> bool {
     value >= least
 }
 

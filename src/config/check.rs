@@ -300,6 +300,22 @@ impl Check<'_> {
             };
             self.report("capture.luminance_min", problem);
         }
+        if capture.face_luminance_min > capture.face_luminance_hint {
+            let problem = Problem::MoreThan {
+                value: capture.face_luminance_min.into(),
+                other_key: "capture.face_luminance_hint",
+                other: capture.face_luminance_hint.into(),
+            };
+            self.report("capture.face_luminance_min", problem);
+        }
+        if capture.face_area_min_percent > capture.face_area_max_percent {
+            let problem = Problem::MoreThan {
+                value: capture.face_area_min_percent.into(),
+                other_key: "capture.face_area_max_percent",
+                other: capture.face_area_max_percent.into(),
+            };
+            self.report("capture.face_area_min_percent", problem);
+        }
         if capture.liveness_count.saturating_mul(capture.liveness_interval_ms) > capture.give_up_ms {
             let problem = Problem::BurstTooLong {
                 give_up_ms: capture.give_up_ms,
