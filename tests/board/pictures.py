@@ -7,24 +7,10 @@ from PIL import Image
 
 WIDTH, HEIGHT, FPS = 640, 480, 40
 FRAMES = 60
-# The middle of the face in the photograph, whose box is about 100 pixels wide.
-FACE_X, FACE_Y = 225, 124
-
-
-def turned(source, reach):
-    """The photograph with its head turned: the middle of the face moves by `reach` pixels, the rest of the head less."""
-    pixels = numpy.asarray(source, dtype=float)
-    rows, columns = numpy.mgrid[: source.height, : source.width]
-    depth = numpy.maximum(1 - ((columns - FACE_X) / 90) ** 2 - ((rows - FACE_Y) / 110) ** 2, 0)
-    at = numpy.clip(columns - reach * depth, 0, source.width - 2)
-    left = at.astype(int)
-    part = (at - left)[..., None]
-    mixed = pixels[rows, left] * (1 - part) + pixels[rows, left + 1] * part
-    return Image.fromarray(mixed.round().astype(numpy.uint8))
 
 
 def frames(photograph):
-    """FRAMES pictures (RGB, HEIGHT x WIDTH x 3): the person comes nearer, sways, turns the head, and the light changes.
+    """FRAMES pictures (RGB, HEIGHT x WIDTH x 3): the person comes nearer, sways, and the light changes.
 
     Each is so far from every other that a picture can be told to come from one of them.
     """
@@ -35,9 +21,9 @@ def frames(photograph):
         scale = 1.32 + 0.14 * numpy.sin(turn)                       # nearer and farther
         wide, high = source.width / scale, source.width / scale * HEIGHT / WIDTH
         left = (source.width - wide) / 2 + 38 * numpy.sin(2 * turn + 0.7)
-        top = max(0, (source.height - high) / 2 - 100 + 18 * numpy.cos(3 * turn))
+        top = (source.height - high) / 2 - 60 + 26 * numpy.cos(3 * turn)
         box = (left, top, left + wide, top + high)
-        picture = turned(source, 27 * numpy.sin(turn + 0.4)).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS, box=box)
+        picture = source.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=box)
         light = 0.92 + 0.10 * numpy.sin(5 * turn + 1.1)              # a cloud, a lamp
         made.append(numpy.clip(numpy.asarray(picture, dtype=float) * light, 0, 255).round().astype(numpy.uint8))
     return made

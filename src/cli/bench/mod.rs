@@ -3,7 +3,6 @@
 mod capture;
 mod desk;
 mod edge;
-#[cfg(feature = "sandbox")]
 mod eyes;
 mod floor;
 mod queue;
@@ -34,9 +33,7 @@ enum What {
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
     },
-    // Nothing else of a board's program looks for faces yet, and the model is 203 KB.
     /// What looking for a face costs: the network alone, averaging by format, whole frames of 1280x720.
-    #[cfg(feature = "sandbox")]
     Eyes {
         /// A photograph with a face.
         #[arg(long, value_name = "FILE")]
@@ -152,7 +149,6 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
             );
         }
         What::Capture { image } => capture::run(format, &image)?,
-        #[cfg(feature = "sandbox")]
         What::Eyes { image } => eyes::run(format, &image)?,
         What::Edge { grants, directory } => edge::run(format, grants, directory)?,
         What::Queue(args) => queue::run(format, args)?,
