@@ -174,7 +174,7 @@ fn darkness_is_waited_out_and_asked_about() {
     let lit_later = move |mut frame: Frame| {
         seen += 1;
         if seen <= 30 {
-            frame.rgb.iter_mut().for_each(|value| *value /= 8);
+            frame.rgb.iter_mut().for_each(|value| *value /= 14);
         }
         Ok(frame)
     };
@@ -224,7 +224,10 @@ fn the_burst_gives_up_with_the_reason() {
         let (error, after) = failed(ending);
         assert_eq!(error.reason(), reason, "{error}");
         assert!((5_000..5_100).contains(&after), "{reason}: {after} ms");
-        assert!(matches!(error, CaptureError::Burst { liveness_taken: 0, liveness_wanted: 8, .. }));
+        assert!(
+            matches!(error, CaptureError::Burst { liveness_taken: 0, liveness_wanted: 8, .. }),
+            "{error:?}"
+        );
     }
 }
 

@@ -7,7 +7,7 @@ use crate::picture::read::{Upright, decode, read_file};
 use crate::picture::{Frame, Pixels};
 
 fn limits() -> FaceLimits {
-    FaceLimits::of(&model::Capture::default()).unwrap()
+    FaceLimits::of(&model::Capture { face: model::FaceCheck::Required, ..Default::default() }).unwrap()
 }
 
 /// A face as it should be.
@@ -121,7 +121,7 @@ fn astronaut() -> Pixels {
 
 /// Shows frames at 15 a second until the burst ends or `count` are over.
 fn play(count: u32, give_up_ms: u32, mut of: impl FnMut(u32) -> Vec<u8>) -> (Burst, Vec<Step>) {
-    let config = model::Capture { give_up_ms, ..Default::default() };
+    let config = model::Capture { give_up_ms, face: model::FaceCheck::Required, ..Default::default() };
     let mut burst = Burst::new(Plan::from(&config), BootTime::from_millis(0));
     let (mut detector, mut tracker) = (Detector::new().unwrap(), Tracker::new(5));
     let mut steps = Vec::new();
