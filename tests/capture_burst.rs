@@ -174,7 +174,7 @@ fn darkness_is_waited_out_and_asked_about() {
     let lit_later = move |mut frame: Frame| {
         seen += 1;
         if seen <= 30 {
-            frame.rgb.iter_mut().for_each(|value| *value /= 14);
+            frame.rgb.iter_mut().for_each(|value| *value /= 8);
         }
         Ok(frame)
     };
@@ -199,7 +199,7 @@ fn a_dim_room_is_a_hint_and_no_refusal() {
 #[test]
 fn the_burst_gives_up_with_the_reason() {
     let dark = |mut frame: Frame| {
-        frame.rgb.iter_mut().for_each(|value| *value /= 8);
+        frame.rgb.iter_mut().for_each(|value| *value /= 14);
         Ok(frame)
     };
     let black = |mut frame: Frame| {
