@@ -27,12 +27,12 @@ def written(device):
     return int(fields[9]) * SECTOR
 
 
-def one(latchd, mount, device, jobs, how, page, checkpoint, settle, freed):
+def one(latchd, mount, device, jobs, how, page, checkpoint, settle):
     place = pathlib.Path(mount) / "run"
     place.mkdir()
     before = written(device)
     out = subprocess.run([latchd, "bench", "wear", "--json", "--directory", place, "--how", how, "--jobs", str(jobs), "--page-size",
-                          str(page), "--autocheckpoint", str(checkpoint), "--settle-every", str(settle), "--freed", freed],
+                          str(page), "--autocheckpoint", str(checkpoint), "--settle-every", str(settle)],
                          check=True, capture_output=True, text=True)
     after = written(device)
     told = json.loads(out.stdout)
@@ -46,14 +46,12 @@ def table(latchd, mount, device, jobs):
     print(f"  {'who':<15} {'page':>5} {'checkpoint':>10} {'log emptied':>12} {'KiB a job':>10} {'x payload':>10}")
     rows = []
 
-    def row(how, page, checkpoint, settle, freed="overwritten"):
-        per_job, payload = one(latchd, mount, device, jobs, how, page, checkpoint, settle, freed)
+    def row(how, page, checkpoint, settle):
+        per_job, payload = one(latchd, mount, device, jobs, how, page, checkpoint, settle)
         emptied = "-" if how == "plain-rollback" else "each job" if settle == 1 else f"each {settle}" if settle else "at the end"
         shown = "-" if how == "plain-rollback" else checkpoint
-        name = how if freed == "overwritten" else "latchd, FAST"
-        print(f"  {name:<15} {page:>5} {shown:>10} {emptied:>12} {per_job / 1024:>10.1f} {per_job / payload:>10.2f}", flush=True)
-        rows.append({"how": how, "page": page, "checkpoint": checkpoint, "settle_every": settle, "freed": freed,
-                     "bytes_per_job": round(per_job), "amplification": round(per_job / payload, 3)})
+        print(f"  {how:<15} {page:>5} {shown:>10} {emptied:>12} {per_job / 1024:>10.1f} {per_job / payload:>10.2f}", flush=True)
+        rows.append({"how": how, "page": page, "checkpoint": checkpoint, "settle_every": settle, "bytes_per_job": round(per_job), "amplification": round(per_job / payload, 3)})
 
     for page in PAGES:
         for settle in (1, 0):
@@ -61,9 +59,6 @@ def table(latchd, mount, device, jobs):
                 row("latchd", page, checkpoint, settle)
                 row("plain-wal", page, checkpoint, settle)
         row("plain-rollback", page, 0, 0)
-    # What overwriting sealed bytes costs, whose key is overwritten in any case.
-    for settle in (1, 0):
-        row("latchd", 4096, 1000, settle, "left")
     print(json.dumps({"jobs": jobs, "rows": rows}))
 
 

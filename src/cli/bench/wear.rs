@@ -55,18 +55,6 @@ pub struct WearArgs {
     /// end alone.
     #[arg(long, default_value_t = 1)]
     settle_every: u32,
-    /// latchd alone: what SQLite does with freed pages. The daemon overwrites them.
-    #[arg(long, value_enum, default_value_t = Freed::Overwritten)]
-    freed: Freed,
-}
-
-/// What becomes of the pages of erased pictures.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Freed {
-    /// `secure_delete=ON`: zeros are written over them.
-    Overwritten,
-    /// `secure_delete=FAST`: only where that writes no further page. The job's key, a row among others, is overwritten.
-    Left,
 }
 
 /// Writes and says how many bytes of the person's there were.
@@ -136,9 +124,6 @@ fn own(path: &Path, args: &WearArgs) -> Result<(), Failure> {
         let page = tx.one("PRAGMA page_size", [], |row| row.get::<_, u32>(0))?;
         let pragma = format!("PRAGMA wal_autocheckpoint = {}", args.autocheckpoint);
         let pages = tx.one(&pragma, [], |row| row.get::<_, u32>(0))?;
-        if args.freed == Freed::Left {
-            tx.one("PRAGMA secure_delete = FAST", [], |_| Ok(()))?;
-        }
         Ok::<_, StoreError>(page == Some(args.page_size) && pages == Some(args.autocheckpoint))
     };
     if !store.write(set).map_err(failed)? {
@@ -286,7 +271,6 @@ mod tests {
                 page_size: 8192,
                 autocheckpoint: 100,
                 settle_every: 1,
-                freed: Freed::Overwritten,
             };
             run(output::Format::Json, &args).unwrap();
             let database = Connection::open(place.path().join("latchd.db")).unwrap();
