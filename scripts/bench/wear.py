@@ -51,7 +51,8 @@ def table(latchd, mount, device, jobs):
         emptied = "-" if how == "plain-rollback" else "each job" if settle == 1 else f"each {settle}" if settle else "at the end"
         shown = "-" if how == "plain-rollback" else checkpoint
         print(f"  {how:<15} {page:>5} {shown:>10} {emptied:>12} {per_job / 1024:>10.1f} {per_job / payload:>10.2f}", flush=True)
-        rows.append({"how": how, "page": page, "checkpoint": checkpoint, "settle_every": settle, "bytes_per_job": round(per_job), "amplification": round(per_job / payload, 3)})
+        rows.append({"how": how, "page": page, "checkpoint": checkpoint, "settle_every": settle,
+                     "bytes_per_job": round(per_job), "amplification": round(per_job / payload, 3)})
 
     for page in PAGES:
         for settle in (1, 0):

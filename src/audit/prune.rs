@@ -247,8 +247,8 @@ fn are_old(
 mod tests {
     use super::*;
     use crate::audit::{Event, append};
-    use crate::clock::{BootTime, ManualClock, SystemRandom};
-    use crate::store::{DeviceKey, Mode, Settings, Store};
+    use crate::clock::{BootTime, ManualClock};
+    use crate::store::DeviceKey;
     use std::collections::BTreeMap;
     use std::sync::Arc;
 
@@ -287,18 +287,9 @@ mod tests {
 
     /// Whether four events of these days, or of none, may go on day 100 when they are kept for 30 days.
     fn go(days: &[Option<i64>], today: Wall) -> bool {
-        let (dir, clock) =
-            (tempfile::tempdir().unwrap(), Arc::new(ManualClock::new(BootTime::default(), day(0))));
-        let settings = Settings {
-            path: dir.path().join("latchd.db"),
-            vfs: None,
-            clock: clock.clone(),
-            random: Arc::new(SystemRandom),
-            mode: Mode::ReadWrite,
-            max_bytes: 64 << 20,
-        };
-        let (store, key) =
-            (Store::open(settings).unwrap().0, DeviceKey::from_bytes(&[9; 32]).unwrap().audit());
+        let clock = Arc::new(ManualClock::new(BootTime::default(), day(0)));
+        let (store, _dir) = crate::store::scratch(clock.clone());
+        let key = DeviceKey::from_bytes(&[9; 32]).unwrap().audit();
         let (door, fields) = ("door", BTreeMap::new());
         let event = Event { kind: "claim", door, attempt: None, job: None, subject: None, fields };
         for same in days.chunk_by(|one, next| one == next) {

@@ -12,11 +12,9 @@ use std::time::Duration;
 use super::Hint;
 use crate::clock::BootTime;
 use crate::config::model;
-use crate::eyes::Sight;
+use crate::eyes::{GRID, Sight, sharpness};
 use crate::picture::Frame;
 
-/// Side of the square that the sharpness is taken from.
-const GRID: usize = 160;
 /// A picture without a cell brighter than this is black: a covered lens or a dead sensor, not a dark room.
 const BLACK_CELL_MAX: f32 = 12.0;
 /// A sequence number may stand still for this long.
@@ -234,7 +232,7 @@ pub fn measure(frame: &Frame) -> Measures {
         width: frame.width,
         height: frame.height,
         luminance_mean: grid.luminance_mean,
-        sharpness: grid.sharpness(),
+        sharpness: sharpness(grid.cells.as_chunks().0),
         black: grid.cells.iter().all(|cell| *cell <= BLACK_CELL_MAX),
         digest: digest(frame),
         sequence: frame.sequence,
@@ -285,28 +283,6 @@ impl Grid {
         let rows: usize = (0..GRID).map(|cell| bounds(cell, height)).map(|(top, bottom)| bottom - top).sum();
         grid.luminance_mean = (total as f64 / (width as f64 * rows as f64 * 256.0)) as f32;
         grid
-    }
-
-    /// Variance of the 4-neighbour Laplacian over the squared mean; 0 for a picture without light.
-    fn sharpness(&self) -> f32 {
-        let mean = self.cells.iter().map(|cell| f64::from(*cell)).sum::<f64>() / self.cells.len() as f64;
-        if mean <= 0.0 {
-            return 0.0;
-        }
-        let (mut sum, mut squares, mut count) = (0.0f64, 0.0f64, 0.0f64);
-        let rows = self.cells.as_chunks::<GRID>().0;
-        for window in rows.windows(3) {
-            let [above, here, below] = window else { continue };
-            for ((above, below), here) in above.iter().zip(below).skip(1).zip(here.windows(3)) {
-                let &[left, centre, right] = here else { continue };
-                let laplacian = f64::from(above + below + left + right - 4.0 * centre);
-                sum += laplacian;
-                squares += laplacian * laplacian;
-                count += 1.0;
-            }
-        }
-        let variance = squares / count - (sum / count) * (sum / count);
-        (variance / (mean * mean)) as f32
     }
 }
 

@@ -284,37 +284,36 @@ impl Check<'_> {
 
     fn relations(&mut self) {
         let (queue, capture) = (&self.config.queue, &self.config.capture);
-        if queue.backoff_min_ms > queue.backoff_max_ms {
-            let problem = Problem::MoreThan {
-                value: queue.backoff_min_ms.into(),
-                other_key: "queue.backoff_max_ms",
-                other: queue.backoff_max_ms.into(),
-            };
-            self.report("queue.backoff_min_ms", problem);
-        }
-        if capture.luminance_min > capture.luminance_hint {
-            let problem = Problem::MoreThan {
-                value: capture.luminance_min.into(),
-                other_key: "capture.luminance_hint",
-                other: capture.luminance_hint.into(),
-            };
-            self.report("capture.luminance_min", problem);
-        }
-        if capture.face_luminance_min > capture.face_luminance_hint {
-            let problem = Problem::MoreThan {
-                value: capture.face_luminance_min.into(),
-                other_key: "capture.face_luminance_hint",
-                other: capture.face_luminance_hint.into(),
-            };
-            self.report("capture.face_luminance_min", problem);
-        }
-        if capture.face_area_min_percent > capture.face_area_max_percent {
-            let problem = Problem::MoreThan {
-                value: capture.face_area_min_percent.into(),
-                other_key: "capture.face_area_max_percent",
-                other: capture.face_area_max_percent.into(),
-            };
-            self.report("capture.face_area_min_percent", problem);
+        let (ms, byte, c) = (u64::from, |byte: u8| u64::from(byte), capture);
+        for (key, value, other_key, other) in [
+            (
+                "queue.backoff_min_ms",
+                ms(queue.backoff_min_ms),
+                "queue.backoff_max_ms",
+                ms(queue.backoff_max_ms),
+            ),
+            (
+                "capture.luminance_min",
+                byte(c.luminance_min),
+                "capture.luminance_hint",
+                byte(c.luminance_hint),
+            ),
+            (
+                "capture.face_luminance_min",
+                byte(c.face_luminance_min),
+                "capture.face_luminance_hint",
+                byte(c.face_luminance_hint),
+            ),
+            (
+                "capture.face_area_min_percent",
+                byte(c.face_area_min_percent),
+                "capture.face_area_max_percent",
+                byte(c.face_area_max_percent),
+            ),
+        ] {
+            if value > other {
+                self.report(key, Problem::MoreThan { value, other_key, other });
+            }
         }
         if capture.liveness_count.saturating_mul(capture.liveness_interval_ms) > capture.give_up_ms {
             let problem = Problem::BurstTooLong {

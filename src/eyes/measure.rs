@@ -43,8 +43,8 @@ pub struct Light {
     pub sharpness: f32,
 }
 
-/// Cells along a side of the averaged box.
-const GRID: usize = 160;
+/// Cells along a side of the picture that sharpness is measured on.
+pub const GRID: usize = 160;
 /// Cells along a side of a part whose contrast is measured.
 const PART: usize = 16;
 /// Luma at which a pixel counts as lost in the dark, and in the light.
@@ -101,16 +101,15 @@ pub(super) fn light(view: &FrameView<'_>, seen: &Bounds, sums: &mut Sums, scratc
         }
     });
     let rows: &[[f32; GRID]] = cells;
-    let mean = rows.as_flattened().iter().sum::<f32>() / (GRID * GRID) as f32;
+    let mean = mean(rows);
     let pixels = Pixels::count(view, seen, &mut scratch.rows, &mut scratch.curve);
-    let per_mean = |value: f32| if mean > 0.0 { value / mean } else { 0.0 };
     Light {
         luma_mean: mean,
         dark_share: pixels.share(pixels.dark),
         bright_share: pixels.share(pixels.bright),
-        contrast: per_mean(deviation(rows)),
+        contrast: if mean > 0.0 { deviation(rows) / mean } else { 0.0 },
         noise: pixels.noise(),
-        sharpness: per_mean(per_mean(edges(rows))),
+        sharpness: sharpness(rows),
     }
 }
 
@@ -127,12 +126,21 @@ fn deviation(rows: &[[f32; GRID]]) -> f32 {
     sum / parts as f32
 }
 
-/// Variance of the 4-neighbour Laplacian.
-fn edges(rows: &[[f32; GRID]]) -> f32 {
-    variance(threes(rows).flat_map(|[above, here, below]| {
+/// Variance of the 4-neighbour Laplacian over the squared mean; 0 for cells without light.
+pub fn sharpness(rows: &[[f32; GRID]]) -> f32 {
+    let mean = mean(rows);
+    if mean <= 0.0 {
+        return 0.0;
+    }
+    let edges = threes(rows).flat_map(|[above, here, below]| {
         let middle = threes(here).zip(above.iter().skip(1)).zip(below.iter().skip(1));
         middle.map(|(([left, centre, right], above), below)| above + below + left + right - 4.0 * centre)
-    }))
+    });
+    variance(edges) / mean / mean
+}
+
+fn mean(rows: &[[f32; GRID]]) -> f32 {
+    rows.as_flattened().iter().sum::<f32>() / rows.as_flattened().len().max(1) as f32
 }
 
 /// Each three that follow one another.

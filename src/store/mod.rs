@@ -34,3 +34,13 @@ pub use wiped::Wiped;
 
 /// A damaged file up to this size is found at start as a whole; in a larger one the small tables are checked.
 pub use open::WHOLE_CHECK_BYTES;
+
+/// A database for one test, gone with its directory.
+#[cfg(test)]
+pub(crate) fn scratch(clock: std::sync::Arc<dyn crate::clock::Clock>) -> (Store, tempfile::TempDir) {
+    let dir = tempfile::tempdir().unwrap();
+    let random = std::sync::Arc::new(crate::clock::SystemRandom);
+    let path = dir.path().join("latchd.db");
+    let settings = Settings { path, vfs: None, clock, random, mode: Mode::ReadWrite, max_bytes: 1 << 30 };
+    (Store::open(settings).unwrap().0, dir)
+}

@@ -4,22 +4,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
-use crate::clock::{BootId, Clock, ManualClock, SystemClock, SystemRandom, Wall};
+use crate::clock::{BootId, Clock, ManualClock, SystemClock, Wall};
 use crate::queue::Move;
-use crate::store::{Mode, Settings, Store};
+use crate::store::Store;
 
 fn store() -> (Store, Arc<ManualClock>, tempfile::TempDir) {
-    let dir = tempfile::tempdir().unwrap();
     let clock = Arc::new(ManualClock::new(BootTime::from_millis(60_000), Wall::Unknown));
-    let settings = Settings {
-        path: dir.path().join("latchd.db"),
-        vfs: None,
-        clock: clock.clone(),
-        random: Arc::new(SystemRandom),
-        mode: Mode::ReadWrite,
-        max_bytes: 1 << 30,
-    };
-    (Store::open(settings).unwrap().0, clock, dir)
+    let (store, dir) = crate::store::scratch(clock.clone());
+    (store, clock, dir)
 }
 
 /// Rows without pictures: their number is what counts. `class` and `due_us` are SQL over the row's number `n`.
