@@ -176,7 +176,8 @@ fn the_device_key_opens_nothing_of_an_erased_job() {
     // The rows as they were, but for the key.
     let thiefs = open(&copy);
     thiefs.execute("ATTACH ?1 AS before", [before.to_str().unwrap()]).unwrap();
-    let restore = "INSERT INTO images SELECT * FROM before.images WHERE job = 2;
+    let restore = "INSERT INTO images (id, kind, number, sealed)
+            SELECT id, kind, number, sealed FROM before.images WHERE job = 2;
         UPDATE jobs SET images = 1, details = (SELECT details FROM before.jobs AS old WHERE old.seq = 2) WHERE seq = 2";
     thiefs.execute_batch(restore).unwrap();
     assert!(matches!(load(2), Err(QueueError::ImagesErased(_))));

@@ -31,15 +31,15 @@ fn a_large_picture_is_kept_in_parts_that_belong_together() {
     };
     let desk = desk();
     keep(&desk);
-    assert_eq!(desk.rows("images"), 4);
+    assert_eq!(desk.rows("images"), 7);
     let job = desk.store.read(|tx| queue::load(tx, &desk.key, id(9))).unwrap();
     let kept = &job.pictures[0];
-    assert_eq!((kept.bytes, kept.parts, kept.crc32), (200_000, 4, crc32fast::hash(&large)));
+    assert_eq!((kept.bytes, kept.parts, kept.crc32), (200_000, 7, crc32fast::hash(&large)));
     assert_eq!(desk.store.read(|tx| queue::whole(tx, &job, kept)).unwrap().0, large);
     for change in [
-        "DELETE FROM images WHERE part = 3",
-        "UPDATE images SET part = part + 10; UPDATE images SET part = 13 - part",
-        "UPDATE images SET sealed = (SELECT sealed FROM images WHERE part = 0) WHERE part = 1",
+        "DELETE FROM images WHERE id & 65535 = 6",
+        "UPDATE images SET id = id + 10; UPDATE images SET id = (job << 16) + 16 - (id & 65535)",
+        "UPDATE images SET sealed = (SELECT sealed FROM images WHERE id & 65535 = 0) WHERE id & 65535 = 1",
         "UPDATE images SET number = 1",
     ] {
         let desk = desk::desk();

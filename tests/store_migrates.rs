@@ -84,3 +84,46 @@ fn events_that_had_their_time_may_go_and_no_others() {
     assert!(run("DELETE FROM events WHERE seq = 2").is_err() && run("UPDATE events SET kind = 'x'").is_err());
     assert_eq!(run("DELETE FROM events WHERE seq <= 1").unwrap(), 1);
 }
+
+/// As release 4 made it: a job whose second picture is in two parts.
+#[test]
+fn pictures_and_times_stay_with_their_job() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("latchd.db");
+    first_version(&path);
+    let old = rusqlite::Connection::open(&path).unwrap();
+    for version in [
+        include_str!("../src/store/schema/2.sql"),
+        include_str!("../src/store/schema/3.sql"),
+        include_str!("../src/store/schema/4.sql"),
+    ] {
+        old.execute_batch(version).unwrap();
+    }
+    old.execute_batch(
+        "PRAGMA user_version = 4;
+         INSERT INTO job_keys VALUES (2, x'07');
+         INSERT INTO images (job, kind, number, part, sealed) VALUES (3, 'selfie', 0, 0, x'30'), (2, 'selfie', 0, 1, x'22'),
+             (2, 'selfie', 0, 0, x'21'), (2, 'liveness', 0, 0, x'20');",
+    )
+    .unwrap();
+    drop(old);
+    let clock = Arc::new(ManualClock::new(latchd::clock::BootTime::from_millis(40_000), Wall::Unknown));
+    let (store, _) = Store::open(settings(&path, clock)).unwrap();
+    drop(store);
+    let new = rusqlite::Connection::open(&path).unwrap();
+    let mut rows =
+        new.prepare("SELECT job, kind, number, sealed, id & 65535 FROM images ORDER BY id").unwrap();
+    let rows = rows.query_map([], |row| {
+        Ok((row.get(0)?, row.get::<_, String>(1)?, row.get(2)?, row.get::<_, Vec<u8>>(3)?, row.get(4)?))
+    });
+    let rows: Vec<(i64, String, u32, Vec<u8>, i64)> = rows.unwrap().map(Result::unwrap).collect();
+    let of = |job, kind: &str, sealed, at| (job, kind.to_owned(), 0, vec![sealed], at);
+    let selfie = [of(2, "selfie", 0x21, 1), of(2, "selfie", 0x22, 2), of(3, "selfie", 0x30, 0)];
+    assert_eq!(rows, [vec![of(2, "liveness", 0x20, 0)], selfie.to_vec()].concat());
+    let count = |sql: &str| new.query_row(sql, [], |row| row.get::<_, i64>(0)).unwrap();
+    assert_eq!(
+        (count("SELECT count(*) FROM job_times WHERE job = 2"), count("SELECT count(*) FROM job_keys")),
+        (3, 1)
+    );
+    assert_eq!(count("SELECT count(*) FROM pragma_foreign_key_check"), 0);
+}

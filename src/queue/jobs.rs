@@ -1,6 +1,6 @@
 //! A job's row: making it, reading it, moving it, and what a restart finds.
 
-use super::age::{count_turn, forget_old, mark_on, numbered};
+use super::age::{count_turn, forget_old, mark_on};
 use super::policy::{self, Class, Facts};
 use super::row::{COLUMNS, answer_of, read_row, reason_of, verdict_name};
 use super::states::{self, Api, HeldReason, Move, State};
@@ -8,7 +8,7 @@ use super::{QueueError, due};
 use crate::access::{AttemptId, JobId, PictureKind, Task};
 use crate::config::model::Queue;
 use crate::store::seal::{self, Secret};
-use crate::store::{QueueKey, Stamp, Transaction};
+use crate::store::{QueueKey, Stamp, StoreError, Transaction};
 
 /// How a job comes into the queue.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -93,8 +93,9 @@ impl Info {
     }
 }
 
-/// Most bytes of a picture that are sealed together, and hence in memory at once while it is sent.
-pub const PART: usize = 64 * 1024;
+/// Most bytes of a picture that are sealed together, and hence in memory at once while it is sent. SQLite copies them twice on
+/// their way: with more the C library would give pages back to the kernel after each part, and ask for them again.
+pub const PART: usize = 32 * 1024;
 /// What a start did to jobs that the last process left.
 #[derive(Clone, PartialEq, Eq, Debug, Default)]
 pub struct Recovered {
@@ -104,9 +105,6 @@ pub struct Recovered {
 
 /// Makes a job durable with its caller's commit; pictures and details sealed under a key of its own.
 pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result<(), QueueError> {
-    if tx.one("SELECT 1 FROM jobs WHERE id = ?1", [job.id.0], |_| Ok(()))?.is_some() {
-        return Err(QueueError::Exists(job.id));
-    }
     let own = Secret::random(tx.source());
     let details = seal::seal(&own, &context(job.id, "details", 0), job.details, tx.source())?;
     let bytes = job.details.len() + job.pictures.iter().map(|(_, picture)| picture.len()).sum::<usize>();
@@ -114,15 +112,16 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
         Born::Sending => State::Sending,
         Born::New => State::New,
     };
-    mark_on(tx)?;
+    let boot_number = mark_on(tx)?;
     // Made for another protocol, or on another device: the next start looks at all jobs once more.
     tx.execute("DELETE FROM facts WHERE name = 'protocol' AND value <> ?1", [job.api.name()])?;
     let (boot_id, boot, wall) = tx.now().columns();
-    tx.execute(
+    let made = tx.execute(
         "INSERT INTO jobs (id, attempt, user_id, product, api, allow_new_enroll, state, class, due_boot, due_us,
              bytes, details, images, state_boot_id, state_boot_us, state_wall_ms,
              created_boot_id, created_boot_us, created_wall_ms)
-         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?13, ?14, ?11, ?8, ?9, 1, ?10, ?11, ?12, ?10, ?11, ?12)",
+         VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?13, ?14, ?11, ?8, ?9, 1, ?10, ?11, ?12, ?10, ?11, ?12)
+         ON CONFLICT (id) DO NOTHING",
         rusqlite::params![
             job.id.0,
             job.attempt.map(|attempt| attempt.0),
@@ -137,12 +136,17 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
             boot,
             wall,
             Class::of(job.task).number(),
-            numbered(tx)?
+            boot_number
         ],
     )?;
+    if made == 0 {
+        return Err(QueueError::Exists(job.id));
+    }
     let seq = tx.last_id();
     let wrapped = seal::seal(key.secret(), &context(job.id, "key", 0), own.expose(), tx.source())?;
     tx.execute("INSERT INTO job_keys (job, wrapped) VALUES (?1, ?2)", (seq, wrapped))?;
+    let (first, last) = image_ids(seq);
+    let mut ids = first..=last;
     let mut numbers = [0_u32; PictureKind::ALL.len()];
     let mut sealed = Vec::new();
     for (kind, picture) in job.pictures {
@@ -153,10 +157,9 @@ pub fn enqueue(tx: &Transaction<'_>, key: &QueueKey, job: &NewJob<'_>) -> Result
         for (part, bytes) in (0_u32..).zip(picture.chunks(PART)) {
             let context = part_context(job.id, kind, number, (part, parts));
             seal::seal_into(&mut sealed, &own, &context, bytes, tx.source())?;
-            tx.execute(
-                "INSERT INTO images (job, kind, number, part, sealed) VALUES (?1, ?2, ?3, ?4, ?5)",
-                (seq, kind, number, part, &sealed),
-            )?;
+            let at = ids.next().ok_or(StoreError::Unsealable { what: "a job of so many pictures" })?;
+            let sql = "INSERT INTO images (id, kind, number, sealed) VALUES (?1, ?2, ?3, ?4)";
+            tx.execute(sql, (at, kind, number, &sealed))?;
         }
     }
     add_time(tx, seq, &state)
@@ -211,7 +214,7 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
     let resubmits = info.resubmits.saturating_add(u32::from(*step == Move::Resubmit));
     // An operator's word moves it to the front; it stays there until it is at an end.
     let class = if *step == Move::Retry { Class::Retried } else { info.class };
-    mark_on(tx)?;
+    let boot_number = mark_on(tx)?;
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
         "UPDATE jobs SET state = ?2, reason = ?3, remote_id = ?4, verdict = ?5, code = ?6, answer = ?7,
@@ -232,7 +235,7 @@ pub fn transition(tx: &Transaction<'_>, id: JobId, step: &Move) -> Result<(), Qu
             boot,
             wall,
             reserved,
-            numbered(tx)?,
+            boot_number,
             class.number()
         ],
     )?;
@@ -284,10 +287,10 @@ pub(super) fn erase(tx: &Transaction<'_>, seq: i64, left: Left) -> Result<(), Qu
     if planted!(KeysAreKept) {
         return Ok(());
     }
-    let pictures = "DELETE FROM images WHERE job = ?1";
+    let (pictures, ids) = ("DELETE FROM images WHERE id BETWEEN ?1 AND ?2", image_ids(seq));
     match left {
-        Left::Zeros => tx.execute(pictures, [seq])?,
-        Left::Noise => tx.delete_sealed(pictures, [seq])?,
+        Left::Zeros => tx.execute(pictures, ids)?,
+        Left::Noise => tx.delete_sealed(pictures, ids)?,
     };
     tx.execute("DELETE FROM job_keys WHERE job = ?1", [seq])?;
     tx.execute("UPDATE jobs SET details = NULL, images = 0 WHERE seq = ?1", [seq])?;
@@ -376,22 +379,32 @@ fn ids(tx: &Transaction<'_>, sql: &str) -> Result<Vec<JobId>, QueueError> {
 
 pub(super) fn note_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
     // A job that is tried for days writes the same states again and again: the first time and the last are kept.
-    tx.execute(
-        "DELETE FROM job_times WHERE job = ?1 AND state = ?2
-             AND number > (SELECT min(number) FROM job_times WHERE job = ?1 AND state = ?2)",
-        (seq, state.name().name()),
-    )?;
+    // Hence a row is replaced only where there are two.
+    let its = (seq, state.name().name());
+    let second =
+        "SELECT number FROM job_times WHERE job = ?1 AND state = ?2 ORDER BY number LIMIT 1 OFFSET 1";
+    if let Some(second) = tx.one(second, its, |row| row.get::<_, i64>(0))? {
+        let sql = "DELETE FROM job_times WHERE job = ?1 AND state = ?2 AND number >= ?3";
+        tx.execute(sql, (its.0, its.1, second))?;
+    }
     add_time(tx, seq, state)
 }
 
 fn add_time(tx: &Transaction<'_>, seq: i64, state: &State) -> Result<(), QueueError> {
     let (boot_id, boot, wall) = tx.now().columns();
     tx.execute(
+        // Selected from the table itself the row would go through a temporary one.
         "INSERT INTO job_times (job, number, state, reason, boot_id, boot_us, wall_ms)
-         SELECT ?1, coalesce(max(number), 0) + 1, ?2, ?3, ?4, ?5, ?6 FROM job_times WHERE job = ?1",
+         VALUES (?1, coalesce((SELECT max(number) FROM job_times WHERE job = ?1), 0) + 1, ?2, ?3, ?4, ?5, ?6)",
         (seq, state.name().name(), reason_of(state), boot_id, boot, wall),
     )?;
     Ok(())
+}
+
+/// The first and the last id that parts of this job's pictures can have.
+pub(super) fn image_ids(seq: i64) -> (i64, i64) {
+    let first = seq.saturating_mul(1 << 16);
+    (first, first.saturating_add(0xffff))
 }
 
 /// Bound to its place and to how many there are: none can be moved, and the last cannot be left out.

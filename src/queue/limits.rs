@@ -241,7 +241,7 @@ pub fn prune(tx: &Transaction<'_>, retention: &Retention) -> Result<usize, Queue
     // Oldest first, up to the first that ended lately: what lies behind it waits a little longer.
     let sql = format!(
         "SELECT seq, images, state_boot_id, state_boot_us, state_wall_ms FROM jobs INDEXED BY jobs_finished
-         WHERE state IN ('decided', 'expired', 'dropped', 'dead_letter') ORDER BY seq LIMIT {PRUNED_AT_ONCE}"
+         WHERE (state = 'decided' OR state = 'expired' OR state = 'dropped' OR state = 'dead_letter') ORDER BY seq LIMIT {PRUNED_AT_ONCE}"
     );
     tx.each(&sql, [], |row| {
         let old = boots.age(&Stamp::from_row(row, 2)?, &now) >= kept;

@@ -1,7 +1,7 @@
 //! A job read back to be sent: opened as a whole when it is small, else read part by part while it is sent.
 
 use super::QueueError;
-use super::jobs::{Info, context, info, part_context};
+use super::jobs::{Info, context, image_ids, info, part_context};
 use crate::access::{JobId, PictureKind};
 use crate::picture::Jpeg;
 use crate::store::seal::{self, Secret};
@@ -20,6 +20,8 @@ pub struct Kept {
     pub kind: PictureKind,
     /// Its place among those of its kind.
     pub number: u32,
+    /// Where its first part lies; the others follow.
+    first: i64,
     /// In how many parts it is sealed.
     pub parts: u32,
     /// Its length.
@@ -68,16 +70,26 @@ pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, Queu
         .flatten()
         .ok_or(QueueError::ImagesErased(id))?;
     let details = seal::open(&own, &context(id, "details", 0), details, "a job's details")?;
-    let kept = tx.all(
-        "SELECT kind, number, count(*) FROM images WHERE job = ?1 GROUP BY kind, number ORDER BY kind, number",
-        [info.seq],
-        |row| Ok((row.get::<_, String>(0)?, row.get::<_, u32>(1)?, row.get::<_, u32>(2)?)),
+    let (first, last) = image_ids(info.seq);
+    let mut kept: Vec<(String, u32, i64, u32)> = Vec::new();
+    tx.each(
+        "SELECT kind, number, id FROM images WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
+        (first, last),
+        |row| {
+            let (kind, number) = (row.get(0)?, row.get(1)?);
+            match kept.last_mut() {
+                Some((last, its, _, parts)) if *last == kind && *its == number => *parts += 1,
+                _ => kept.push((kind, number, row.get(2)?, 1)),
+            }
+            Ok(true)
+        },
     )?;
     let small = info.bytes <= OPENED;
     let mut job = Job { info, details, pictures: Vec::with_capacity(kept.len()), own };
-    for (kind, number, parts) in kept {
+    for (kind, number, first, parts) in kept {
         let kind = PictureKind::parse(&kind).ok_or(StoreError::Row { what: "images.kind" })?;
-        let mut picture = Kept { kind, number, parts, bytes: 0, crc32: 0, head: Vec::new(), opened: None };
+        let mut picture =
+            Kept { kind, number, first, parts, bytes: 0, crc32: 0, head: Vec::new(), opened: None };
         let mut sum = crc32fast::Hasher::new();
         // All of it is read now: what is damaged is known before anything is sent.
         for index in 0..parts {
@@ -102,8 +114,8 @@ pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, Queu
 /// One part of a picture, unsealed.
 pub fn part(tx: &Transaction<'_>, job: &Job, picture: &Kept, index: u32) -> Result<Wiped, QueueError> {
     let (kind, number) = (picture.kind.name(), picture.number);
-    let sql = "SELECT sealed FROM images WHERE job = ?1 AND kind = ?2 AND number = ?3 AND part = ?4";
-    let sealed = tx.one(sql, (job.info.seq, kind, number, index), |row| row.get::<_, Vec<u8>>(0))?;
+    let sql = "SELECT sealed FROM images WHERE id = ?1";
+    let sealed = tx.one(sql, [picture.first.saturating_add(index.into())], |row| row.get::<_, Vec<u8>>(0))?;
     let sealed = sealed.ok_or(QueueError::ImagesErased(job.info.id))?;
     let context = part_context(job.info.id, kind, number, (index, picture.parts));
     Ok(seal::open(&job.own, &context, sealed, "a job's picture")?)

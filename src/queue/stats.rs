@@ -45,7 +45,7 @@ pub(super) const WALKS: [&str; 6] = [
     "SELECT seq, product, 'held' FROM jobs INDEXED BY jobs_held WHERE state = 'held'",
     "SELECT seq, product, 'unknown_outcome' FROM jobs INDEXED BY jobs_unknown WHERE state = 'unknown_outcome'",
     "SELECT seq, product, state FROM jobs INDEXED BY jobs_finished
-     WHERE state IN ('decided', 'expired', 'dropped', 'dead_letter')",
+     WHERE state = 'decided' OR state = 'expired' OR state = 'dropped' OR state = 'dead_letter'",
 ];
 
 /// How many jobs there are in each state.

@@ -8,11 +8,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension, TransactionBehavior};
+use rusqlite::{Connection, ErrorCode, OpenFlags, OptionalExtension};
 
 use super::aside::{self, Aside};
 use super::files::{self, Look};
 use super::schema::{self, Found};
+use super::transaction::Begun;
 use super::{Stamp, StoreError, Transaction};
 use crate::clock::{Clock, Random};
 
@@ -108,8 +109,7 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let connection = self.locked();
-        let guard = rusqlite::Transaction::new_unchecked(&connection, TransactionBehavior::Immediate)
-            .map_err(StoreError::from)?;
+        let begun = Begun::new(&connection, "BEGIN IMMEDIATE")?;
         let before = connection.total_changes();
         let transaction = self.transaction(&connection, true);
         let value = work(&transaction);
@@ -119,7 +119,7 @@ impl Store {
             return Err(StoreError::RolledBack.into());
         }
         let changed = connection.total_changes() != before;
-        guard.commit().map_err(StoreError::from)?;
+        begun.commit()?;
         if changed {
             self.commits.fetch_add(1, Ordering::Relaxed);
         }
@@ -132,8 +132,7 @@ impl Store {
         work: impl FnOnce(&Transaction<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
         let connection = self.locked();
-        let _guard = rusqlite::Transaction::new_unchecked(&connection, TransactionBehavior::Deferred)
-            .map_err(StoreError::from)?;
+        let _begun = Begun::new(&connection, "BEGIN DEFERRED")?;
         let transaction = self.transaction(&connection, false);
         let value = work(&transaction);
         self.note(&transaction);

@@ -10,6 +10,7 @@ const VERSIONS: &[&str] = &[
     include_str!("schema/2.sql"),
     include_str!("schema/3.sql"),
     include_str!("schema/4.sql"),
+    include_str!("schema/5.sql"),
 ];
 
 /// The two facts about a damaged database that this one replaces.
@@ -54,6 +55,11 @@ pub type Replaced<'a> = (&'a str, &'a str);
 /// the first, so that no crash can make it look like a new installation.
 pub fn migrate(connection: &Connection, from: i64, replaced: Option<Replaced<'_>>) -> Result<(), StoreError> {
     let done = usize::try_from(from).unwrap_or(0);
+    if done >= VERSIONS.len() {
+        return Ok(());
+    }
+    // Replacing a table would otherwise delete the rows that refer to it.
+    connection.pragma_update(None, "foreign_keys", "OFF")?;
     for (index, sql) in VERSIONS.iter().enumerate().skip(done) {
         let change =
             rusqlite::Transaction::new_unchecked(connection, rusqlite::TransactionBehavior::Immediate)?;
@@ -65,8 +71,13 @@ pub fn migrate(connection: &Connection, from: i64, replaced: Option<Replaced<'_>
         }
         change.pragma_update(None, "application_id", APPLICATION_ID)?;
         change.pragma_update(None, "user_version", i64::try_from(index + 1).unwrap_or(i64::MAX))?;
+        let orphan = change.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if orphan {
+            return Err(StoreError::Row { what: "a row that belongs to no other" });
+        }
         change.commit()?;
     }
+    connection.pragma_update(None, "foreign_keys", "ON")?;
     Ok(())
 }
 

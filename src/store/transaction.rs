@@ -8,6 +8,31 @@ use rusqlite::{CachedStatement, Connection, OptionalExtension, Params, Row};
 use super::{Stamp, StoreError};
 use crate::clock::Random;
 
+/// Rolls back when it goes without [`Begun::commit`]. As rusqlite's own transaction, whose words SQLite reads
+/// anew each time.
+pub(super) struct Begun<'a>(&'a Connection);
+
+impl<'a> Begun<'a> {
+    pub(super) fn new(connection: &'a Connection, how: &'static str) -> Result<Self, StoreError> {
+        connection.prepare_cached(how)?.execute([])?;
+        Ok(Self(connection))
+    }
+
+    pub(super) fn commit(self) -> Result<(), StoreError> {
+        self.0.prepare_cached("COMMIT")?.execute([])?;
+        Ok(())
+    }
+}
+
+impl Drop for Begun<'_> {
+    fn drop(&mut self) {
+        // Committed, or SQLite has rolled back by itself.
+        if !self.0.is_autocommit() {
+            let _ = self.0.prepare_cached("ROLLBACK").and_then(|mut words| words.execute([]));
+        }
+    }
+}
+
 /// An open transaction, with the moment it began and a source of randomness.
 ///
 /// After an error at which SQLite rolled everything back by itself (a full disk), each further statement is

@@ -15,11 +15,12 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 /// latchd's tables, for the peers that use them without its care.
-const TABLES: [&str; 4] = [
+const TABLES: [&str; 5] = [
     include_str!("../../store/schema/1.sql"),
     include_str!("../../store/schema/2.sql"),
     include_str!("../../store/schema/3.sql"),
     include_str!("../../store/schema/4.sql"),
+    include_str!("../../store/schema/5.sql"),
 ];
 
 /// Who writes.
@@ -201,7 +202,8 @@ fn insert(
         .execute((id, boot, us, details, wall))?;
     let job = change.last_insert_rowid();
     for (number, picture) in (0_u32..).zip(pictures) {
-        let sql = "INSERT INTO images (job, kind, number, part, sealed) VALUES (?1, 'liveness', ?2, 0, ?3)";
+        let sql =
+            "INSERT INTO images (id, kind, number, sealed) VALUES ((?1 << 16) + ?2, 'liveness', ?2, ?3)";
         change.prepare_cached(sql)?.execute((job, number, picture))?;
     }
     note(change, id, "sending", now)?;
@@ -237,7 +239,7 @@ fn note(change: &Connection, id: [u8; 16], state: &str, (boot, us, wall): Moment
 
 fn erase(change: &Connection, id: [u8; 16]) -> rusqlite::Result<()> {
     for sql in [
-        "DELETE FROM images WHERE job = (SELECT seq FROM jobs WHERE id = ?1)",
+        "DELETE FROM images WHERE id BETWEEN (SELECT seq << 16 FROM jobs WHERE id = ?1) AND (SELECT (seq << 16) + 65535 FROM jobs WHERE id = ?1)",
         "UPDATE jobs SET details = NULL, images = 0 WHERE id = ?1",
     ] {
         change.prepare_cached(sql)?.execute([id])?;

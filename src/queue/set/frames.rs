@@ -17,7 +17,7 @@ const MAGIC: &[u8] = b"latchd job set 1\n";
 const PUBLIC: &str = "latchd-set-recipient-1 ";
 const PRIVATE: &str = "latchd-set-key-1 ";
 /// Most bytes of a frame before it is sealed: the kind and a part of a picture.
-const FRAME: usize = 1 + crate::queue::PART;
+const FRAME: usize = 1 + 64 * 1024;
 /// Marks the last frame.
 const LAST: u32 = 1 << 31;
 
