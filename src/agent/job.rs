@@ -98,7 +98,12 @@ fn not_sent(kind: FailureKind, text: &str) -> Failure {
 
 /// Reads a job with its pictures.
 pub fn load(shared: &Shared, id: JobId) -> Result<Sendable, Unsendable> {
-    let job = shared.store.read(|tx| queue::load(tx, &shared.keys.queue, id)).map_err(AgentError::from)?;
+    let (store, key) = (&shared.store, &shared.keys.queue);
+    let sealed = store.read(|tx| queue::sealed(tx, id)).map_err(AgentError::from)?;
+    // A small one is opened while others may commit already.
+    let job =
+        if sealed.is_whole() { sealed.open(key, None) } else { store.read(|tx| sealed.open(key, Some(tx))) };
+    let job = job.map_err(AgentError::from)?;
     Ok(match job.info.task {
         Task::Door(product) => {
             let (details, consent) = details::from_bytes(&job.details).ok_or(Unsendable::Details)?;

@@ -58,66 +58,115 @@ impl std::fmt::Debug for Job {
     }
 }
 
-/// A job with all that is sent, unsealed.
-pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, QueueError> {
-    let info = info(tx, id)?;
-    let wrapped =
-        tx.one("SELECT wrapped FROM job_keys WHERE job = ?1", [info.seq], |row| row.get::<_, Vec<u8>>(0))?;
-    let (true, Some(wrapped)) = (info.has_images, wrapped) else { return Err(QueueError::ImagesErased(id)) };
-    let own = seal::open_secret(key.secret(), &context(id, "key", 0), wrapped, "a job's key")?;
-    let details = tx
-        .one("SELECT details FROM jobs WHERE seq = ?1", [info.seq], |row| row.get::<_, Option<Vec<u8>>>(0))?
-        .flatten()
-        .ok_or(QueueError::ImagesErased(id))?;
-    let details = seal::open(&own, &context(id, "details", 0), details, "a job's details")?;
-    let (first, last) = image_ids(info.seq);
-    let mut kept: Vec<(String, u32, i64, u32)> = Vec::new();
-    tx.each(
-        "SELECT kind, number, id FROM images WHERE id BETWEEN ?1 AND ?2 ORDER BY id",
-        (first, last),
-        |row| {
-            let (kind, number) = (row.get(0)?, row.get(1)?);
-            match kept.last_mut() {
-                Some((last, its, _, parts)) if *last == kind && *its == number => *parts += 1,
-                _ => kept.push((kind, number, row.get(2)?, 1)),
+/// A job as it lies in the file; of a small one with all of its parts, so that it can be opened when the file is let go.
+pub struct Sealed {
+    info: Info,
+    wrapped: Vec<u8>,
+    details: Vec<u8>,
+    /// Each with its sealed parts, or with none of a large job.
+    pictures: Vec<(Kept, Vec<Vec<u8>>)>,
+}
+
+impl Sealed {
+    /// Whether [`Sealed::open`] needs the file no more.
+    pub fn is_whole(&self) -> bool {
+        self.info.bytes <= OPENED
+    }
+
+    /// Opens it; what is not here is read by `tx`.
+    pub fn open(self, key: &QueueKey, tx: Option<&Transaction<'_>>) -> Result<Job, QueueError> {
+        let (id, small) = (self.info.id, self.is_whole());
+        let own = seal::open_secret(key.secret(), &context(id, "key", 0), self.wrapped, "a job's key")?;
+        let details = seal::open(&own, &context(id, "details", 0), self.details, "a job's details")?;
+        let mut job =
+            Job { info: self.info, details, pictures: Vec::with_capacity(self.pictures.len()), own };
+        for (mut picture, sealed) in self.pictures {
+            let mut sum = crc32fast::Hasher::new();
+            let mut sealed = sealed.into_iter();
+            // All of it is opened now: what is damaged is known before anything is sent.
+            for index in 0..picture.parts {
+                let bytes = match (sealed.next(), tx) {
+                    (Some(sealed), _) => open_part(&job, &picture, index, sealed)?,
+                    (None, Some(tx)) => part(tx, &job, &picture, index)?,
+                    (None, None) => return Err(QueueError::ImagesErased(id)),
+                };
+                sum.update(&bytes);
+                picture.bytes += bytes.len() as u64;
+                let missing = HEAD.saturating_sub(picture.head.len());
+                picture.head.extend(bytes.iter().take(missing));
+                match &mut picture.opened {
+                    _ if !small => {}
+                    Some(opened) => opened.extend_from_slice(&bytes),
+                    opened => *opened = Some(bytes),
+                }
             }
-            Ok(true)
-        },
-    )?;
-    let small = info.bytes <= OPENED;
-    let mut job = Job { info, details, pictures: Vec::with_capacity(kept.len()), own };
-    for (kind, number, first, parts) in kept {
-        let kind = PictureKind::parse(&kind).ok_or(StoreError::Row { what: "images.kind" })?;
-        let mut picture =
-            Kept { kind, number, first, parts, bytes: 0, crc32: 0, head: Vec::new(), opened: None };
-        let mut sum = crc32fast::Hasher::new();
-        // All of it is read now: what is damaged is known before anything is sent.
-        for index in 0..parts {
-            let bytes = part(tx, &job, &picture, index)?;
-            sum.update(&bytes);
-            picture.bytes += bytes.len() as u64;
-            let missing = HEAD.saturating_sub(picture.head.len());
-            picture.head.extend(bytes.iter().take(missing));
-            match &mut picture.opened {
-                _ if !small => {}
-                Some(opened) => opened.extend_from_slice(&bytes),
-                opened => *opened = Some(bytes),
+            picture.crc32 = sum.finalize();
+            job.pictures.push(picture);
+        }
+        job.pictures.sort_by_key(|picture| (picture.kind, picture.number));
+        Ok(job)
+    }
+}
+
+/// A job with all that is sent, still sealed.
+pub fn sealed(tx: &Transaction<'_>, id: JobId) -> Result<Sealed, QueueError> {
+    let info = info(tx, id)?;
+    let erased = || QueueError::ImagesErased(id);
+    let sql = "SELECT wrapped, details FROM job_keys JOIN jobs ON job = seq WHERE job = ?1";
+    let row = tx.one(sql, [info.seq], |row| Ok((row.get(0)?, row.get::<_, Option<Vec<u8>>>(1)?)))?;
+    let (true, Some((wrapped, Some(details)))) = (info.has_images, row) else { return Err(erased()) };
+    let mut job = Sealed { info, wrapped, details, pictures: Vec::new() };
+    let (first, last) = image_ids(job.info.seq);
+    let sql =
+        "SELECT kind, number, id, iif(?3, sealed, NULL) FROM images WHERE id BETWEEN ?1 AND ?2 ORDER BY id";
+    let whole = job.is_whole();
+    let mut unknown = false;
+    tx.each(sql, (first, last, whole), |row| {
+        let Some(kind) = PictureKind::parse(row.get_ref(0)?.as_str()?) else {
+            unknown = true;
+            return Ok(false);
+        };
+        let (number, sealed) = (row.get(1)?, row.get::<_, Option<Vec<u8>>>(3)?);
+        match job.pictures.last_mut() {
+            Some((kept, parts)) if (kept.kind, kept.number) == (kind, number) => {
+                kept.parts += 1;
+                parts.extend(sealed);
+            }
+            _ => {
+                let first = row.get(2)?;
+                let kept = Kept {
+                    kind,
+                    number,
+                    first,
+                    parts: 1,
+                    bytes: 0,
+                    crc32: 0,
+                    head: Vec::new(),
+                    opened: None,
+                };
+                job.pictures.push((kept, sealed.into_iter().collect()));
             }
         }
-        picture.crc32 = sum.finalize();
-        job.pictures.push(picture);
-    }
-    job.pictures.sort_by_key(|picture| (picture.kind, picture.number));
-    Ok(job)
+        Ok(true)
+    })?;
+    if unknown { Err(StoreError::Row { what: "images.kind" }.into()) } else { Ok(job) }
+}
+
+/// A job with all that is sent, unsealed.
+pub fn load(tx: &Transaction<'_>, key: &QueueKey, id: JobId) -> Result<Job, QueueError> {
+    sealed(tx, id)?.open(key, Some(tx))
 }
 
 /// One part of a picture, unsealed.
 pub fn part(tx: &Transaction<'_>, job: &Job, picture: &Kept, index: u32) -> Result<Wiped, QueueError> {
-    let (kind, number) = (picture.kind.name(), picture.number);
     let sql = "SELECT sealed FROM images WHERE id = ?1";
     let sealed = tx.one(sql, [picture.first.saturating_add(index.into())], |row| row.get::<_, Vec<u8>>(0))?;
-    let sealed = sealed.ok_or(QueueError::ImagesErased(job.info.id))?;
-    let context = part_context(job.info.id, kind, number, (index, picture.parts));
+    open_part(job, picture, index, sealed.ok_or(QueueError::ImagesErased(job.info.id))?)
+}
+
+fn open_part(job: &Job, picture: &Kept, index: u32, sealed: Vec<u8>) -> Result<Wiped, QueueError> {
+    let place = (index, picture.parts);
+    let context = part_context(job.info.id, picture.kind.name(), picture.number, place);
     Ok(seal::open(&job.own, &context, sealed, "a job's picture")?)
 }
 

@@ -33,7 +33,7 @@ pub use jobs::{
     recover_at_start, release_clock_held, resolve_unknown, transition,
 };
 pub use limits::{FreeSpace, Full, INODES_MIN, Swept, SweptWhat, file_limit, prune, room, sweep};
-pub use load::{Job, Kept, load, part, whole};
+pub use load::{Job, Kept, Sealed, load, part, sealed, whole};
 pub use operator::{Export, Filter, Shown, TimedState, drop, export, list, retry, show};
 pub use restore::{Past, readable_ids, restore};
 pub use rewrap::rewrap;
