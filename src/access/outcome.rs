@@ -36,6 +36,8 @@ pub enum Outcome {
     Undecided,
     /// The answer to the submission was lost.
     UnknownOutcome,
+    /// The person did not stay until the verdict (door-rules 12).
+    Left,
     /// Called off.
     Cancelled,
 }
@@ -63,6 +65,7 @@ impl Outcome {
             Self::Held => "held",
             Self::Undecided => "undecided",
             Self::UnknownOutcome => "unknown_outcome",
+            Self::Left => "left",
             Self::Cancelled => "cancelled",
         }
     }
@@ -81,7 +84,7 @@ impl Outcome {
             | Self::DatabaseFailed
             | Self::JobRejected => 1,
             Self::Offline | Self::Paused => 4,
-            Self::Expired | Self::Held | Self::Undecided | Self::UnknownOutcome => 5,
+            Self::Expired | Self::Held | Self::Undecided | Self::UnknownOutcome | Self::Left => 5,
             Self::Cancelled => 130,
         }
     }
@@ -123,6 +126,10 @@ impl Outcome {
             Self::UnknownOutcome => {
                 "undecided: the answer was lost; the job is held and the door stays locked".into()
             }
+            Self::Left => {
+                "ended: nobody is in front of the camera any more; the door stays locked, please try again"
+                    .into()
+            }
             Self::Cancelled => "cancelled".into(),
         }
     }
@@ -144,6 +151,7 @@ mod tests {
             (Outcome::Expired, 5),
             (Outcome::Held, 5),
             (Outcome::UnknownOutcome, 5),
+            (Outcome::Left, 5),
             (Outcome::Cancelled, 130),
         ] {
             assert_eq!(outcome.exit_code(), code, "{outcome:?}");

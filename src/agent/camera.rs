@@ -20,7 +20,8 @@ pub struct BurstOrder {
     pub cancelled: Arc<AtomicBool>,
 }
 
-/// Runs until the orders end. One frame at a time is in memory; `director` bounds what waits.
+/// Runs until the orders end. After the last picture the camera stays open until the attempt is over: whoever leaves before the
+/// verdict does not enter (door-rules 12). One frame at a time is in memory; `director` bounds what waits.
 pub fn run(shared: &Shared, orders: &Receiver<BurstOrder>, director: &Sender<Message>) {
     let mark = shared.watchdog.register("camera", LIMIT);
     for order in orders {
@@ -31,19 +32,23 @@ pub fn run(shared: &Shared, orders: &Receiver<BurstOrder>, director: &Sender<Mes
             let _ = director.try_send(Message::Burst(attempt, step));
         };
         let cancelled = || order.cancelled.load(Ordering::Acquire);
+        let (config, clock) = (&shared.config.capture, shared.clock.as_ref());
         let result = camera::open(&shared.config.camera, Arc::clone(&shared.clock))
             .map_err(capture::CaptureError::from)
             .and_then(|mut source| {
-                capture::capture(
-                    source.as_mut(),
-                    &shared.config.capture,
-                    shared.clock.as_ref(),
-                    &mut progress,
-                    &cancelled,
-                )
+                let pictures = capture::capture(source.as_mut(), config, clock, &mut progress, &cancelled)?;
+                Ok((pictures, source))
             });
+        let (result, source) =
+            result.map_or_else(|error| (Err(error), None), |(set, source)| (Ok(set), Some(source)));
         if director.send(Message::Captured(attempt, Box::new(result))).is_err() {
             return;
+        }
+        if let Some(mut source) = source {
+            let mut seen = |at| {
+                let _ = director.try_send(Message::Seen(attempt, at));
+            };
+            capture::stay(source.as_mut(), config, clock, &mut seen, &cancelled);
         }
         mark.resting();
     }

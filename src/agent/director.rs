@@ -157,6 +157,7 @@ impl Director {
             Message::Abandon(attempt) => self.feed(Event::Cancelled { attempt }),
             Message::Burst(attempt, step) => self.burst(attempt, step),
             Message::Captured(attempt, result) => self.captured(attempt, *result),
+            Message::Seen(attempt, at) => self.feed(Event::Seen { attempt, at }),
             Message::Guard(report) => self.guard(report),
             Message::Submitted(attempt, job, result) => self.submitted(attempt, job, result),
             Message::Reload => self.reload = true,

@@ -16,6 +16,8 @@ pub enum Message {
     Abandon(AttemptId),
     /// The camera shows how the burst goes.
     Burst(AttemptId, Progress),
+    /// The face is still there after the burst.
+    Seen(AttemptId, BootTime),
     /// The burst is over.
     Captured(AttemptId, Box<Result<CameraCapture, CaptureError>>),
     /// From the link to the guard.

@@ -47,8 +47,9 @@ pub use error::AgentError;
 pub use shared::{api_key, database_path, free_space, open_store};
 
 use crate::access::{LockoutRule, Machine, Rules, WhoMayOpen};
+use crate::capture;
 use crate::clock::{Clock, SystemClock, SystemRandom};
-use crate::config::model::Who;
+use crate::config::model::{FaceCheck, Who};
 use crate::config::{Config, GuardConfig};
 use crate::control::{ControlError, server};
 use crate::guard::{Link, link as guard_link};
@@ -85,6 +86,7 @@ pub(crate) fn rules(config: &Config) -> Rules {
         window: Duration::from_millis(config.door.window_ms.into()),
         unlock: Duration::from_millis(config.door.unlock_ms.into()),
         enrolment_wait: ENROLMENT_WAIT,
+        away: (config.capture.face == FaceCheck::Required).then_some(capture::AWAY_MAX),
     }
 }
 

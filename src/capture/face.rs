@@ -77,9 +77,7 @@ impl FaceLimits {
         if sight.faces() > 1 {
             return Err(Reason::SeveralFaces);
         }
-        // While a head turns its score falls: half is enough of a face that both passes were once sure of.
-        let followed = known && !sight.searched() && sight.close.score >= TURNING_SCORE_MIN;
-        let face = sight.best.filter(|_| sight.is_sure() || followed).ok_or(Reason::NoFace)?;
+        let face = sight.best.filter(|_| is_there(sight, known)).ok_or(Reason::NoFace)?;
         let (left, down) = face.offset;
         let (least, most) = self.area;
         if !reaches(face.area_share, least) {
@@ -96,6 +94,13 @@ impl FaceLimits {
             Ok(face)
         }
     }
+}
+
+/// Whether a face is there. While a head turns its score falls: half is enough of one that is followed and that both passes
+/// were sure of before (`known`).
+pub(super) fn is_there(sight: &Sight, known: bool) -> bool {
+    let followed = known && !sight.searched() && sight.close.score >= TURNING_SCORE_MIN;
+    sight.best.is_some() && (sight.is_sure() || followed)
 }
 
 /// What is remembered of the face in front of the camera.

@@ -102,6 +102,7 @@ impl State {
             window: seconds(WINDOW),
             unlock: seconds(PULSE),
             enrolment_wait: seconds(WINDOW),
+            away: None,
         };
         let limits = Limits {
             pulse_max: seconds(PULSE),

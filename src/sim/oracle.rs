@@ -23,6 +23,9 @@ const RELOCK: u64 = 100 * MILLI;
 /// A stopped guard is killed by its watchdog and its line taken within this time (door-rules 5).
 const RELOCK_STOPPED: u64 = 500 * MILLI;
 
+/// Nobody enters who was not seen for so long (door-rules 12).
+const AWAY_MAX: u64 = 2 * SECOND;
+
 /// What is known of one claim.
 #[derive(Debug)]
 struct Known {
@@ -31,6 +34,8 @@ struct Known {
     who: usize,
     product: Product,
     captured: Option<u64>,
+    /// When the face was seen last.
+    seen: u64,
     armed: Option<(u64, u64)>,
     granted: u32,
     intent: bool,
@@ -140,6 +145,7 @@ impl Oracle {
             who,
             product,
             captured: None,
+            seen: 0,
             armed: None,
             granted: 0,
             intent: false,
@@ -154,8 +160,15 @@ impl Oracle {
     pub fn captured(&mut self, now: u64, attempt: AttemptId) -> usize {
         self.claims.get_mut(&attempt).map_or(0, |known| {
             known.captured.get_or_insert(now);
+            known.seen = now;
             known.number
         })
+    }
+
+    pub fn seen(&mut self, now: u64, attempt: AttemptId) {
+        if let Some(known) = self.claims.get_mut(&attempt) {
+            known.seen = now;
+        }
     }
 
     pub fn armed(&mut self, now: u64, attempt: AttemptId, guard_life: u64) {
@@ -173,6 +186,10 @@ impl Oracle {
         known.granted += 1;
         known.intent = intent;
         let (granted, captured, ended) = (known.granted, known.captured, known.ended);
+        let away = now.saturating_sub(known.seen);
+        self.require(away <= AWAY_MAX, || {
+            format!("door-rules 12: a grant for {attempt}, who was away for {away} us")
+        });
         self.require(granted == 1, || format!("door-rules 3: {attempt} is granted {granted} times"));
         self.require(captured.is_some_and(|at| now <= at + window), || {
             format!("door-rules 1: a grant for {attempt} after its window")

@@ -9,7 +9,7 @@ use crate::agent::shared::Shared;
 use crate::camera::CameraError;
 use crate::capture::{CameraCapture, CaptureError, CaptureSet, Origin};
 use crate::clock::{BootTime, Wall};
-use crate::config::model::{Api, UnknownOutcome};
+use crate::config::model::{Api, FaceCheck, UnknownOutcome};
 use crate::config::{Config, GuardConfig};
 use crate::people::{self, Consent, Contact, NewPerson, OnExisting, PeopleError};
 use crate::picture::Jpeg;
@@ -91,6 +91,7 @@ pub fn config(chance: &mut Chance, base_url: &str) -> Config {
     // No event of a history is so old.
     config.retention.events_days = EVENTS_DAYS;
     config.retention.events_max = *chance.pick(&[48, 160]);
+    config.capture.face = FaceCheck::Required;
     change(&mut config, chance);
     config
 }

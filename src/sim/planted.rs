@@ -37,6 +37,8 @@ bugs! {
     /// access/machine
     LateApprovalOpens = "the agent does not judge the window's end";
     /// access/machine
+    LeaversOpen = "the agent does not miss the face before the verdict";
+    /// access/machine
     OpensBeforeIntent = "the grant goes out before verdict and intent are durable";
     /// access/machine
     GrantedBeforeEdge = "\"granted\" is said when the grant is sent";

@@ -28,6 +28,7 @@ use crate::sandbox::direct::Direct;
 pub const API_KEY: &str = "simulated-key";
 pub const MILLI: u64 = 1000;
 pub const SECOND: u64 = 1_000_000;
+const LOOK_EVERY: u64 = 300 * MILLI;
 const BASE_URL: &str = "https://service.test";
 
 /// Something that happens at a moment.
@@ -38,6 +39,12 @@ pub enum Happening {
     Captured {
         attempt: AttemptId,
         cancelled: Arc<AtomicBool>,
+    },
+    /// The camera looks whether the person is still there.
+    Look {
+        attempt: AttemptId,
+        cancelled: Arc<AtomicBool>,
+        leaves: u64,
     },
     /// A thread's time has come.
     Fiber {
@@ -263,6 +270,7 @@ impl World {
         let stopped = match &what {
             Happening::ToAgent { .. }
             | Happening::Captured { .. }
+            | Happening::Look { .. }
             | Happening::Fiber { .. }
             | Happening::Relock { .. }
             | Happening::Heartbeat { .. }
@@ -283,7 +291,10 @@ impl World {
         let same_life = life == self.agent_life;
         match what {
             Happening::Person => self.person(),
-            Happening::Captured { attempt, cancelled } if same_life => self.captured(attempt, &cancelled),
+            Happening::Captured { attempt, cancelled } if same_life => self.captured(attempt, cancelled),
+            Happening::Look { attempt, cancelled, leaves } if same_life => {
+                self.look(attempt, cancelled, leaves)
+            }
             Happening::Fiber { which, at } if same_life => self.fiber_time(which, at),
             Happening::ToGuard { connection, frame } => self.reaches_guard(connection, &frame),
             Happening::ToAgent { connection, frame } => self.reaches_agent(connection, &frame),
@@ -349,7 +360,7 @@ impl World {
         }
     }
 
-    pub(super) fn captured(&mut self, attempt: AttemptId, cancelled: &AtomicBool) {
+    pub(super) fn captured(&mut self, attempt: AttemptId, cancelled: Arc<AtomicBool>) {
         let now = self.now();
         let Some(agent) = &self.agent else { return };
         let result = if cancelled.load(Ordering::Acquire) {
@@ -361,7 +372,27 @@ impl World {
             Ok(people::capture(agent.now(), number))
         };
         self.trace(|| format!("pictures of {attempt}: {}", result.is_ok()));
+        if result.is_ok() {
+            let leaves =
+                if self.chance.per_mille(100) { now + self.chance.below(6 * SECOND) } else { u64::MAX };
+            self.after(LOOK_EVERY, Happening::Look { attempt, cancelled, leaves });
+        }
         self.turn(Message::Captured(attempt, Box::new(result)));
+    }
+
+    /// As the camera's thread does until the attempt is over.
+    fn look(&mut self, attempt: AttemptId, cancelled: Arc<AtomicBool>, leaves: u64) {
+        let now = self.now();
+        let Some(agent) = &self.agent else { return };
+        if cancelled.load(Ordering::Acquire) {
+            return;
+        }
+        let at = agent.now();
+        self.after(LOOK_EVERY, Happening::Look { attempt, cancelled, leaves });
+        if now < leaves && self.blind_until <= now {
+            self.oracle.seen(now, attempt);
+            self.turn(Message::Seen(attempt, at));
+        }
     }
 
     /// Whether something is still on its way that moves jobs.

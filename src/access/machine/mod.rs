@@ -60,8 +60,18 @@ struct Attempt {
     claim: Claim,
     /// From the last picture on: when the window closes.
     deadline: Option<BootTime>,
+    /// Until when the face counts as there without being seen again; `None` when it need not stay.
+    there_until: Option<BootTime>,
     arm: Arm,
     phase: Phase,
+}
+
+impl Attempt {
+    /// The face was not seen for too long, and the grant is not out yet (door-rules 12).
+    fn left(&self, now: BootTime) -> bool {
+        let over = self.there_until.is_some_and(|until| now >= until);
+        over && !matches!(self.phase, Phase::Opening { .. }) && !planted!(LeaversOpen)
+    }
 }
 
 /// One door, one attempt at a time.
@@ -87,13 +97,17 @@ impl Machine {
     /// When [`Event::Tick`] is due at the latest.
     pub fn deadline(&self) -> Option<BootTime> {
         let attempt = self.current.as_ref()?;
-        match attempt.phase {
+        let due = match attempt.phase {
             Phase::Judging { resend_at: Some(at), .. } => {
                 Some(attempt.deadline.map_or(at, |end| end.min(at)))
             }
             Phase::Opening { until } => Some(until),
-            _ => attempt.deadline,
-        }
+            Phase::Judging { .. } | Phase::Storing | Phase::Intending | Phase::Waiting => attempt.deadline,
+            Phase::Capturing => None,
+        };
+        // Presence no longer matters once the grant is out.
+        let stays = attempt.there_until.filter(|_| !matches!(attempt.phase, Phase::Opening { .. }));
+        due.into_iter().chain(stays).min()
     }
 
     /// Takes one event and says what to do, in order.
@@ -104,6 +118,7 @@ impl Machine {
             Event::LockLost => self.lock_lost(),
             Event::Locked => self.locked(now),
             Event::Captured { attempt, last_picture } => self.captured(now, attempt, last_picture),
+            Event::Seen { attempt, at } => self.seen(now, attempt, at),
             Event::CaptureFailed { attempt, reason } => match self.phase_of(attempt) {
                 Some(Phase::Capturing) => self.finish(Outcome::CaptureFailed(reason), vec![]),
                 _ => stale(attempt, "capture_failed"),
@@ -159,7 +174,13 @@ impl Machine {
                 Command::Finish { attempt, outcome: Outcome::NotAdmitted(reason) },
             ];
         }
-        self.current = Some(Attempt { claim, deadline: None, arm: Arm::None, phase: Phase::Capturing });
+        self.current = Some(Attempt {
+            claim,
+            deadline: None,
+            there_until: None,
+            arm: Arm::None,
+            phase: Phase::Capturing,
+        });
         vec![Command::Note(note), Command::Begin { attempt, product }]
     }
 
@@ -178,10 +199,24 @@ impl Machine {
         let mut commands = vec![Command::Note(Note::new(attempt, "captured"))];
         if for_door {
             current.arm = Arm::Sent;
+            current.there_until = rules.away.map(|away| last_picture.min(now).plus(away));
             commands.push(Command::Arm { attempt, window: rules.window });
         }
         commands.push(Command::Store { attempt });
         commands
+    }
+
+    /// door-rules 12. Who was away for too long is not there again by coming back.
+    fn seen(&mut self, now: BootTime, attempt: AttemptId, at: BootTime) -> Vec<Command> {
+        let away = self.rules.away;
+        // After the attempt's end the camera may look once more.
+        let Some(current) = self.current_if(attempt) else { return vec![] };
+        if let (Some(until), Some(away)) = (&mut current.there_until, away)
+            && at < *until
+        {
+            *until = at.min(now).plus(away).max(*until);
+        }
+        vec![]
     }
 
     fn armed(&mut self, attempt: AttemptId) -> Vec<Command> {
@@ -351,6 +386,9 @@ impl Machine {
         if !in_time {
             return self.finish(Outcome::Expired, vec![]);
         }
+        if current.left(now) {
+            return self.finish(Outcome::Left, vec![]);
+        }
         if !armed {
             let outcome = Outcome::LockFailed("not_armed".into());
             return self.finish(outcome, vec![]);
@@ -367,6 +405,9 @@ impl Machine {
         let Some(current) = self.current.as_mut() else { return vec![] };
         let attempt = current.claim.attempt;
         let over = current.deadline.is_some_and(|end| now >= end) && !planted!(LateApprovalOpens);
+        if current.left(now) && !over {
+            return self.called_off(attempt, Outcome::Left);
+        }
         match &mut current.phase {
             Phase::Judging { job, resend_at: resend_at @ Some(_), .. } if !over => {
                 if resend_at.is_none_or(|at| now < at) {
@@ -397,8 +438,12 @@ impl Machine {
     }
 
     fn cancelled(&mut self, attempt: AttemptId) -> Vec<Command> {
+        self.called_off(attempt, Outcome::Cancelled)
+    }
+
+    fn called_off(&mut self, attempt: AttemptId, outcome: Outcome) -> Vec<Command> {
         match self.phase_of(attempt) {
-            Some(Phase::Capturing) => self.finish(Outcome::Cancelled, vec![Command::StopCamera { attempt }]),
+            Some(Phase::Capturing) => self.finish(outcome, vec![Command::StopCamera { attempt }]),
             // From the last picture on the job is on its way: the door just stays shut. One that waits to be sent
             // again goes back into the queue.
             Some(Phase::Judging { job, resend_at, .. }) => {
@@ -406,11 +451,9 @@ impl Machine {
                 if resend_at.is_some() {
                     commands.push(Command::Settle { attempt, job: *job });
                 }
-                self.finish(Outcome::Cancelled, commands)
+                self.finish(outcome, commands)
             }
-            Some(Phase::Storing | Phase::Intending | Phase::Waiting) => {
-                self.finish(Outcome::Cancelled, vec![])
-            }
+            Some(Phase::Storing | Phase::Intending | Phase::Waiting) => self.finish(outcome, vec![]),
             _ => vec![],
         }
     }

@@ -18,6 +18,9 @@ pub struct Rules {
     pub unlock: Duration,
     /// How long somebody who enrols waits for the verdict.
     pub enrolment_wait: Duration,
+    /// Whoever was not seen for so long between the last picture and the edge has left (door-rules 12); `None` when nobody looks
+    /// for faces.
+    pub away: Option<Duration>,
 }
 
 /// Why a submission did not end in an accepted job, as far as the attempt is concerned.
@@ -56,6 +59,13 @@ pub enum Event {
         attempt: AttemptId,
         /// When the last one was taken.
         last_picture: BootTime,
+    },
+    /// The face was seen again after the last picture.
+    Seen {
+        /// Whose face.
+        attempt: AttemptId,
+        /// When.
+        at: BootTime,
     },
     /// There are no usable pictures.
     CaptureFailed {

@@ -7,6 +7,7 @@ use crate::agent::story::Story;
 use crate::clock::BootTime;
 use crate::guard::LockCause;
 use serde_json::json;
+use std::sync::atomic::Ordering;
 
 impl Director {
     /// The intent was written and no edge came of it.
@@ -33,6 +34,8 @@ impl Director {
             self.incoming.take_if(|s| s.attempt() == attempt)
         };
         let Some(mut story) = story else { return };
+        // The camera need not look any more.
+        story.cancelled.store(true, Ordering::Release);
         let product = story.order.claim.product;
         if *outcome == Outcome::Granted {
             story.progress("granted", "door open", json!({}));

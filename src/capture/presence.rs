@@ -1,0 +1,114 @@
+//! Between the last picture and the verdict: is the person still there (door-rules 12)?
+//!
+//! Only sightings are told. Whoever waits for them takes silence for absence: a camera that was unplugged, or a face that the
+//! detector lost, keeps the door shut.
+
+use super::face::is_there;
+use super::run::Eyes;
+use crate::camera::Source;
+use crate::clock::{BootTime, Clock};
+use crate::config::model;
+use std::time::Duration;
+
+/// Away for so long is gone.
+pub const AWAY_MAX: Duration = Duration::from_secs(2);
+/// Least time between two looks: a frame between them costs no more than its arrival.
+const LOOK_EVERY: Duration = Duration::from_millis(300);
+/// Longest that anybody waits for a verdict: the guard gives no longer window.
+const WATCH_MAX: Duration = Duration::from_secs(30);
+
+/// Looks for the face until `over`, and tells each time that it is there.
+pub fn stay(
+    source: &mut dyn Source,
+    config: &model::Capture,
+    clock: &dyn Clock,
+    seen: &mut dyn FnMut(BootTime),
+    over: &dyn Fn() -> bool,
+) {
+    let Ok(Some(mut eyes)) = Eyes::open(config) else { return };
+    let (started, mut known, mut looked) = (clock.boot(), false, None);
+    while !over() && clock.boot().since(started) < WATCH_MAX {
+        // The camera may come back; until then nobody is seen.
+        let Ok(frame) = source.next_frame() else { continue };
+        if looked.is_some_and(|at: BootTime| frame.taken.since(at) < LOOK_EVERY) {
+            continue;
+        }
+        looked = Some(frame.taken);
+        let Ok(sight) = eyes.look(&frame) else { continue };
+        known = is_there(&sight, known);
+        if known {
+            seen(frame.taken);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::camera::CameraError;
+    use crate::clock::{ManualClock, Wall};
+    use crate::config::model::{Camera, CameraSource, FaceCheck, FileMode};
+    use crate::picture::Frame;
+    use std::sync::Arc;
+
+    /// Ten frames a second of the test picture, but only grey between the moments given, and no camera after the third.
+    struct Played {
+        face: Frame,
+        clock: Arc<ManualClock>,
+        leaves: u64,
+        returns: u64,
+        unplugged: u64,
+    }
+
+    impl Source for Played {
+        fn next_frame(&mut self) -> Result<Frame, CameraError> {
+            self.clock.advance(Duration::from_millis(100));
+            let (taken, now) = (self.clock.boot(), self.clock.boot().as_millis());
+            if now >= self.unplugged {
+                return Err(CameraError::FileNotSet);
+            }
+            let mut frame = Frame { taken, ..self.face.clone() };
+            if (self.leaves..self.returns).contains(&now) {
+                frame.rgb.fill(120);
+            }
+            Ok(frame)
+        }
+
+        fn describe(&self) -> String {
+            "played".into()
+        }
+    }
+
+    /// door-rules 12
+    #[test]
+    fn only_a_face_that_is_there_is_told() {
+        let clock = Arc::new(ManualClock::new(BootTime::default(), Wall::Unknown));
+        let file = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/fixtures/astronaut.png");
+        let camera = Camera {
+            source: CameraSource::File,
+            file: Some(file.into()),
+            mode: FileMode::Plain,
+            ..Camera::default()
+        };
+        let face = crate::camera::open(&camera, clock.clone()).unwrap().next_frame().unwrap();
+        let start = clock.boot().as_millis();
+        let mut source = Played {
+            face,
+            clock: clock.clone(),
+            leaves: start + 2000,
+            returns: start + 5000,
+            unplugged: start + 7000,
+        };
+        let mut moments = Vec::new();
+        let config = model::Capture { face: FaceCheck::Required, ..model::Capture::default() };
+        let over = || clock.boot().as_millis() >= start + 9000;
+        stay(&mut source, &config, clock.as_ref(), &mut |at| moments.push(at.as_millis() - start), &over);
+        let there = |at: &u64| (100..2000).contains(at) || (5000..7000).contains(at);
+        assert!(moments.iter().all(there), "{moments:?}");
+        assert!(moments.len() >= 12, "{moments:?}");
+        assert!(moments.windows(2).all(|pair| pair[1] - pair[0] >= 300), "{moments:?}");
+        // Who looks for no faces sees none.
+        let config = model::Capture { face: FaceCheck::NotLookedAt, ..config };
+        stay(&mut source, &config, clock.as_ref(), &mut |_| panic!("seen"), &|| false);
+    }
+}
