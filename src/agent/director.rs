@@ -207,9 +207,12 @@ impl Director {
     }
 
     fn burst(&mut self, attempt: AttemptId, step: Progress) {
+        let language = self.shared.config.capture.language;
         let Some(story) = self.story(attempt) else { return };
         match step {
-            Progress::Hint(hint) => story.progress("hint", hint.text(), json!({"hint": hint.name()})),
+            Progress::Hint(hint) => {
+                story.progress("hint", hint.text(language), json!({"hint": hint.name()}));
+            }
             Progress::Liveness { taken, of } => {
                 story.pictures_taken = taken;
                 story.progress(

@@ -1,6 +1,9 @@
 //! What the person in front of the camera is asked to do.
 
+use crate::config::model::Language;
+use std::collections::BTreeMap;
 use std::fmt;
+use std::sync::OnceLock;
 
 /// One thing to do. Never more than one is shown at a time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -62,26 +65,52 @@ impl Hint {
         }
     }
 
-    /// English text for a screen.
-    pub fn text(self) -> &'static str {
-        match self {
-            Self::MoreLight => "More light, please",
-            Self::HoldStill => "Hold still, please",
-            Self::UncoverCamera => "The camera is covered",
-            Self::PleaseWait => "One moment, please",
-            Self::NoFace => "Please come in front of the camera",
-            Self::OnePerson => "One person at a time, please",
-            Self::ComeCloser => "Come closer, please",
-            Self::StepBack => "Step back a little, please",
-            Self::CentreFace => "Move to the middle, please",
-            Self::LookStraight => "Look into the camera, please",
-            Self::TurnHead => "Turn your head a little, please",
-        }
+    /// The text for a screen, from `hints/`; the name where a language lacks it.
+    pub fn text(self, language: Language) -> &'static str {
+        static TEXTS: OnceLock<BTreeMap<&'static str, Texts>> = OnceLock::new();
+        let read =
+            |language: Language| (language.code(), toml::from_str(source(language)).unwrap_or_default());
+        let texts = TEXTS.get_or_init(|| Language::ALL.map(read).into());
+        texts
+            .get(language.code())
+            .and_then(|texts| texts.get(self.name()))
+            .map_or(self.name(), String::as_str)
+    }
+}
+
+type Texts = BTreeMap<String, String>;
+
+fn source(language: Language) -> &'static str {
+    match language {
+        Language::English => include_str!("hints/en.toml"),
+        Language::French => include_str!("hints/fr.toml"),
+        Language::Swahili => include_str!("hints/sw.toml"),
+        Language::Portuguese => include_str!("hints/pt.toml"),
+        Language::Arabic => include_str!("hints/ar.toml"),
     }
 }
 
 impl fmt::Display for Hint {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.text())
+        f.write_str(self.text(Language::English))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::collections::BTreeSet;
+
+    #[test]
+    fn every_language_has_a_text_for_every_hint_and_for_nothing_else() {
+        for language in Language::ALL {
+            let texts: Texts = toml::from_str(source(language)).unwrap();
+            let wanted: BTreeSet<_> = Hint::ALL.map(Hint::name).into();
+            assert_eq!(texts.keys().map(String::as_str).collect::<BTreeSet<_>>(), wanted, "{language:?}");
+            let different: BTreeSet<_> = Hint::ALL.map(|hint| hint.text(language)).into();
+            assert_eq!(different.len(), Hint::ALL.len(), "{language:?}: two hints with one text");
+            // A small screen shows one line.
+            assert!(different.iter().all(|text| (3..=50).contains(&text.chars().count())), "{different:?}");
+        }
     }
 }

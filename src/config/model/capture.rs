@@ -17,6 +17,8 @@ pub struct Capture {
     /// Give up when a burst is not complete after this long, in milliseconds (5000 to 120000).
     #[schemars(range(min = 5000, max = 120_000))]
     pub give_up_ms: u32,
+    /// The language of what the person in front of the camera is asked to do.
+    pub language: Language,
     /// Darkest mean luminance that is accepted (0 to 255).
     #[schemars(range(min = 0, max = 255))]
     pub luminance_min: u8,
@@ -66,6 +68,42 @@ pub struct Capture {
     pub turn_min_degrees: u8,
 }
 
+/// A language that hints are written in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+pub enum Language {
+    /// English.
+    #[serde(rename = "en")]
+    English,
+    /// French.
+    #[serde(rename = "fr")]
+    French,
+    /// Swahili.
+    #[serde(rename = "sw")]
+    Swahili,
+    /// Portuguese.
+    #[serde(rename = "pt")]
+    Portuguese,
+    /// Arabic.
+    #[serde(rename = "ar")]
+    Arabic,
+}
+
+impl Language {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::English, Self::French, Self::Swahili, Self::Portuguese, Self::Arabic];
+
+    /// Its code of two letters (ISO 639-1).
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::English => "en",
+            Self::French => "fr",
+            Self::Swahili => "sw",
+            Self::Portuguese => "pt",
+            Self::Arabic => "ar",
+        }
+    }
+}
+
 /// Whether a burst looks for a face.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
@@ -82,6 +120,7 @@ impl Default for Capture {
             liveness_count: LIVENESS.0,
             liveness_interval_ms: LIVENESS.1,
             give_up_ms: GIVE_UP_MS,
+            language: Language::English,
             luminance_min: 20,
             luminance_hint: 50,
             sharpness_min: 0.002,
