@@ -3,7 +3,7 @@
 //! Liveness pictures are taken from accepted frames at least the interval apart, as the service's own apps do
 //! (350 ms). The accepted frames between them are candidates for the selfie, of which the sharpest stays. The
 //! choice is settled when one liveness picture is left, so that after the last shot only that one is to be
-//! encoded. No picture of a burst has the same bytes as another: a short loop of frames is as frozen as a still.
+//! encoded. With another [`Order`] the first straight frame before, or after, all liveness pictures is the selfie. No picture of a burst has the same bytes as another: a short loop of frames is as frozen as a still.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use super::Hint;
 use super::face::{FaceLimits, Watch};
 use super::gate::{Limits, Measures, Reason, Trail, Verdict, judge};
 use crate::clock::BootTime;
-use crate::config::model;
+use crate::config::model::{self, Order};
 
 /// A camera that gives nothing new for longer than this is frozen.
 pub const FROZEN_MAX: Duration = Duration::from_secs(1);
@@ -23,6 +23,8 @@ pub const HINT_HOLD: Duration = Duration::from_secs(1);
 pub struct Plan {
     /// Liveness pictures.
     pub liveness_count: u32,
+    /// When the selfie is taken.
+    pub order: Order,
     /// Least time between two of them.
     pub interval: Duration,
     /// Longest time for the whole burst.
@@ -37,6 +39,7 @@ impl From<&model::Capture> for Plan {
     fn from(config: &model::Capture) -> Self {
         Self {
             liveness_count: config.liveness_count,
+            order: config.order,
             interval: Duration::from_millis(u64::from(config.liveness_interval_ms)),
             give_up: Duration::from_millis(u64::from(config.give_up_ms)),
             limits: config.into(),
@@ -171,7 +174,11 @@ impl Burst {
 
     /// The selfie will not be replaced any more and can be encoded.
     pub fn selfie_is_settled(&self) -> bool {
-        self.selfie.is_some() && self.liveness + 1 >= self.plan.liveness_count
+        let others = match self.plan.order {
+            Order::Best => self.liveness + 1 >= self.plan.liveness_count,
+            Order::SelfieFirst | Order::LivenessFirst => true,
+        };
+        self.selfie.is_some() && others
     }
 
     /// What the person is asked to do now.
@@ -194,13 +201,22 @@ impl Burst {
     /// What an accepted frame still lacks to complete the burst.
     fn missing(&self, frame: &Measures) -> Option<Reason> {
         let limits = self.plan.face.as_ref()?;
-        if self.selfie.is_none() && !self.is_straight(frame) {
+        if self.selfie.is_none() && self.selfie_may_come() && !self.is_straight(frame) {
             Some(Reason::FaceTurned)
-        } else if self.liveness + 1 >= self.plan.liveness_count && self.watch.turned() < limits.turn_min {
+        } else if self.liveness + 1 == self.plan.liveness_count && self.watch.turned() < limits.turn_min {
             Some(Reason::HeldStill)
         } else {
             None
         }
+    }
+
+    fn selfie_may_come(&self) -> bool {
+        self.plan.order != Order::LivenessFirst || self.liveness >= self.plan.liveness_count
+    }
+
+    fn liveness_may_come(&self) -> bool {
+        let selfie_first = self.plan.order == Order::SelfieFirst && self.selfie.is_none();
+        self.liveness < self.plan.liveness_count && !selfie_first
     }
 
     fn is_straight(&self, frame: &Measures) -> bool {
@@ -223,7 +239,7 @@ impl Burst {
         // The last one waits until the head has turned.
         let last = self.liveness + 1 == self.plan.liveness_count;
         let still = self.plan.face.is_some_and(|limits| self.watch.turned() < limits.turn_min);
-        if self.liveness < self.plan.liveness_count && due && !(last && still) {
+        if self.liveness_may_come() && due && !(last && still) {
             let number = self.liveness;
             self.liveness += 1;
             self.last_liveness = Some(frame.taken);
@@ -231,7 +247,7 @@ impl Burst {
             return Step::TakeLiveness(number);
         }
         let better = self.selfie.is_none_or(|(sharpness, _)| frame.sharpness > sharpness);
-        if !self.selfie_is_settled() && better && self.is_straight(frame) {
+        if self.selfie_may_come() && !self.selfie_is_settled() && better && self.is_straight(frame) {
             if let Some((_, replaced)) = self.selfie {
                 self.taken.retain(|digest| *digest != replaced);
             }

@@ -50,6 +50,18 @@ fn liveness(steps: &[(Step, u64)]) -> Vec<u64> {
 }
 
 #[test]
+fn the_selfie_comes_first_or_last_as_configured() {
+    for (order, first) in [(Order::SelfieFirst, true), (Order::LivenessFirst, false)] {
+        let mut burst = Burst::new(Plan { order, liveness_count: 6, ..plan() }, BootTime::from_millis(0));
+        let (steps, _) = play(&mut burst, 66, good);
+        let (at, others): (Vec<_>, Vec<_>) =
+            steps.iter().enumerate().partition(|(_, (step, _))| *step == Step::TakeSelfie);
+        assert_eq!((at.len(), others.len()), (1, 6), "{steps:?}");
+        assert_eq!(at[0].0, if first { 0 } else { 6 }, "{steps:?}");
+    }
+}
+
+#[test]
 fn eight_liveness_pictures_at_least_350_ms_apart_and_one_selfie() {
     let mut burst = start();
     let (steps, end) = play(&mut burst, 66, good);

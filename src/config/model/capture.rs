@@ -14,6 +14,8 @@ pub struct Capture {
     /// Least time between two liveness pictures, in milliseconds (350 to 2000).
     #[schemars(range(min = 350, max = 2000))]
     pub liveness_interval_ms: u32,
+    /// When the selfie is taken.
+    pub order: Order,
     /// Give up when a burst is not complete after this long, in milliseconds (5000 to 120000).
     #[schemars(range(min = 5000, max = 120_000))]
     pub give_up_ms: u32,
@@ -68,6 +70,18 @@ pub struct Capture {
     pub turn_min_degrees: u8,
 }
 
+/// When a burst takes its selfie.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Order {
+    /// The sharpest frame between the first liveness picture and the last.
+    Best,
+    /// Before the liveness pictures.
+    SelfieFirst,
+    /// After the liveness pictures.
+    LivenessFirst,
+}
+
 /// A language that hints are written in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 pub enum Language {
@@ -119,6 +133,7 @@ impl Default for Capture {
         Self {
             liveness_count: LIVENESS.0,
             liveness_interval_ms: LIVENESS.1,
+            order: Order::Best,
             give_up_ms: GIVE_UP_MS,
             language: Language::English,
             luminance_min: 20,
