@@ -26,6 +26,7 @@ pub mod error;
 pub mod face;
 pub mod files;
 pub mod gate;
+mod glimpse;
 pub mod hint;
 pub mod run;
 mod set;
@@ -33,6 +34,7 @@ mod survey;
 
 pub use error::CaptureError;
 pub use files::FileCapture;
+pub use glimpse::{Glimpse, Lookout};
 pub use hint::Hint;
 pub use run::{CameraCapture, Progress, capture};
 pub use set::{CaptureSet, Origin};

@@ -112,19 +112,19 @@ pub fn capture(
 const SEARCH_EVERY: u32 = 5;
 
 /// Looks for the face in each frame.
-struct Eyes {
+pub(super) struct Eyes {
     detector: Detector,
     tracker: Tracker,
 }
 
 impl Eyes {
     /// `None` when nobody looks for faces.
-    fn open(config: &model::Capture) -> Result<Option<Self>, EyesError> {
+    pub(super) fn open(config: &model::Capture) -> Result<Option<Self>, EyesError> {
         let open = || Ok(Self { detector: Detector::new()?, tracker: Tracker::new(SEARCH_EVERY) });
         (config.face == FaceCheck::Required).then(open).transpose()
     }
 
-    fn look(&mut self, frame: &Frame) -> Result<Sight, EyesError> {
+    pub(super) fn look(&mut self, frame: &Frame) -> Result<Sight, EyesError> {
         let view = FrameView::rgb(frame.width, frame.height, &frame.rgb)?;
         let sight = self.detector.look(&view, self.tracker.next());
         self.tracker.saw(&sight);
