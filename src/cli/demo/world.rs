@@ -157,9 +157,9 @@ impl World {
         self.wait_for("the daemon with another camera", |world| world.starts() > starts && world.is_ready())
     }
 
-    /// How often the daemon began to work, by the audit.
+    /// How often the daemon began to work, by the audit; 0 while none answers.
     fn starts(&self) -> usize {
-        self.events().iter().filter(|event| event.get("event") == Some(&json!("started"))).count()
+        self.try_events().unwrap_or_default().iter().filter(|event| event.get("event") == Some(&json!("started"))).count()
     }
 
     fn is_ready(&self) -> bool {
@@ -328,17 +328,21 @@ impl World {
 
     /// All events of the audit.
     pub fn events(&self) -> Vec<Value> {
+        self.try_events().unwrap_or_else(|error| {
+            warn(&format!("events: {error}"));
+            Vec::new()
+        })
+    }
+
+    fn try_events(&self) -> Result<Vec<Value>, ControlError> {
         let mut events = Vec::new();
         let request = Request::Events { after: 0, follow: false };
-        let asked = self.ask(&request, &mut |reply| {
+        self.ask(&request, &mut |reply| {
             if let Reply::Item { object, .. } = reply {
                 events.push(object.clone());
             }
-        });
-        if let Err(error) = asked {
-            warn(&format!("events: {error}"));
-        }
-        events
+        })?;
+        Ok(events)
     }
 
     /// The line's edges, as recorded.
