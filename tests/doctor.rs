@@ -97,7 +97,8 @@ fn nobody_before_the_camera_is_a_warning_and_so_is_a_gate_that_is_off() {
     for word in ["a face is seen", "% of the frame", "mean luminance", "a look takes"] {
         assert!(seen["seen"].as_str().unwrap().contains(word), "{seen}");
     }
-    let wall = image::RgbImage::from_fn(160, 120, |x, y| image::Rgb([90 + 60 * ((x / 20 + y / 20) % 2) as u8; 3]));
+    let wall =
+        image::RgbImage::from_fn(160, 120, |x, y| image::Rgb([90 + 60 * ((x / 20 + y / 20) % 2) as u8; 3]));
     wall.save(site.path("photograph.png")).unwrap();
     let answer = site.latchd(&["doctor"]);
     let seen = face(&answer);

@@ -79,9 +79,10 @@ fn face(seen: &[Glimpse]) -> Finding {
         return Finding::failure("face", "no picture came", "see the camera's finding");
     };
     let (what, remedy) = match (glimpse.face, glimpse.trouble) {
-        (None, _) | (_, Some(Reason::NoFace)) => {
-            ("no face is seen".into(), "let one person stand before the camera as at the door, and look again")
-        }
+        (None, _) | (_, Some(Reason::NoFace)) => (
+            "no face is seen".into(),
+            "let one person stand before the camera as at the door, and look again",
+        ),
         (Some((share, luminance)), trouble) => {
             let what = match trouble {
                 Some(Reason::SeveralFaces) => "more than one face is seen, the best of them",
@@ -209,10 +210,10 @@ mod tests {
         let nobody = glimpse(None, Some(Reason::NoFace), false);
         let good = glimpse(Some((0.13, 118.0)), None, false);
         let found = face(&[nobody, good, nobody]);
-        assert_eq!((found.level, found.seen.as_str()), (
-            Level::Ok,
-            "a face is seen, 13 % of the frame, mean luminance 118 of 255"
-        ));
+        assert_eq!(
+            (found.level, found.seen.as_str()),
+            (Level::Ok, "a face is seen, 13 % of the frame, mean luminance 118 of 255")
+        );
         for (last, word) in [
             (nobody, "no face"),
             (glimpse(Some((0.2, 90.0)), Some(Reason::NoFace), false), "no face"),

@@ -159,7 +159,11 @@ impl World {
 
     /// How often the daemon began to work, by the audit; 0 while none answers.
     fn starts(&self) -> usize {
-        self.try_events().unwrap_or_default().iter().filter(|event| event.get("event") == Some(&json!("started"))).count()
+        self.try_events()
+            .unwrap_or_default()
+            .iter()
+            .filter(|event| event.get("event") == Some(&json!("started")))
+            .count()
     }
 
     fn is_ready(&self) -> bool {
