@@ -20,7 +20,7 @@ prerequisites: ## Install what the build needs (apt where this is Debian; says s
 build: prerequisites ## Build the release binaries
 	cargo build --release --locked
 
-demo: build ## Build, then watch a door: granted, denied, offline, late, killed in mid-pulse
+demo: build ## Build, then watch a door: granted, denied, a photograph held up, offline, late, killed in mid-pulse
 	$(RELEASE)/latchd demo
 
 check: ## What test does, without the ARM builds and the board: some minutes

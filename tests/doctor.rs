@@ -33,6 +33,7 @@ fn a_door_that_works_has_no_failure_and_the_stand_ins_are_named() {
             "daemon",
             "lock",
             "light",
+            "face",
             "queue",
             "disk",
             "clock",
@@ -85,6 +86,30 @@ fn a_camera_that_is_not_there_and_a_certificate_of_somebody_else_are_failures() 
     assert_eq!(level(&answer, "camera"), "failure", "{answer:?}");
     let service = finding(&answer, "service");
     assert!(service["seen"].as_str().unwrap().contains("certificate"), "{service}");
+}
+
+#[test]
+fn nobody_before_the_camera_is_a_warning_and_so_is_a_gate_that_is_off() {
+    let site = Site::build(&Options::default());
+    let face = |answer: &Answer| finding(answer, "face").clone();
+    let seen = face(&site.latchd(&["doctor"]));
+    assert_eq!(seen["level"], "ok", "{seen}");
+    for word in ["a face is seen", "% of the frame", "mean luminance", "a look takes"] {
+        assert!(seen["seen"].as_str().unwrap().contains(word), "{seen}");
+    }
+    let wall =
+        image::RgbImage::from_fn(160, 120, |x, y| image::Rgb([90 + 60 * ((x / 20 + y / 20) % 2) as u8; 3]));
+    wall.save(site.path("photograph.png")).unwrap();
+    let answer = site.latchd(&["doctor"]);
+    let seen = face(&answer);
+    assert_eq!((&seen["level"], level(&answer, "light")), (&"warning".into(), "ok"), "{answer:?}");
+    assert!(seen["seen"].as_str().unwrap().contains("no face is seen"), "{seen}");
+    assert!(seen["remedy"].as_str().unwrap().contains("before the camera"), "{seen}");
+
+    let off = [("[capture]", "[capture]\nface = \"not-looked-at\"")];
+    let seen = face(&Site::build(&Options { config: &off, ..Options::default() }).latchd(&["doctor"]));
+    assert_eq!(seen["level"], "warning", "{seen}");
+    assert!(seen["remedy"].as_str().unwrap().contains("required"), "{seen}");
 }
 
 #[test]

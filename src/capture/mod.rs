@@ -26,6 +26,7 @@ pub mod error;
 pub mod face;
 pub mod files;
 pub mod gate;
+mod glimpse;
 pub mod hint;
 mod presence;
 pub mod run;
@@ -34,6 +35,7 @@ mod survey;
 
 pub use error::CaptureError;
 pub use files::FileCapture;
+pub use glimpse::{Glimpse, Lookout};
 pub use hint::Hint;
 pub use presence::{AWAY_MAX, stay};
 pub use run::{CameraCapture, Progress, capture};

@@ -1,9 +1,9 @@
-//! The camera as a burst would use it: what it is, how fast it is, and the light in front of it.
+//! The camera as a burst would use it: what it is, how fast it is, the light in front of it, and whose face it shows.
 
 use super::{Finding, Patient};
-use crate::camera::{self, CameraError};
-use crate::capture::Survey;
-use crate::capture::gate::{self, Light, Limits, Measures};
+use crate::camera::{self, CameraError, Source};
+use crate::capture::gate::{self, Light, Limits, Measures, Reason};
+use crate::capture::{Glimpse, Hint, Lookout, Survey};
 use crate::config::model::CameraSource;
 use std::time::Duration;
 
@@ -13,6 +13,8 @@ const FRAMES: usize = 20;
 const LOOK: Duration = Duration::from_secs(4);
 /// Cameras need some frames to find their exposure; light is judged after these.
 const SETTLING: usize = 8;
+/// Frames in which a face is looked for: people blink and move.
+const LOOKS: usize = 5;
 
 pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
     let config = &patient.config.camera;
@@ -35,9 +37,71 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
             Err(error) => return each(Finding::failure("camera", error.to_string(), error.remedy())),
         }
     }
-    drop(source);
     each(speed(&what, config.source, &measures));
     each(light(&measures, &Limits::from(&patient.config.capture)));
+    each(look(source.as_mut(), patient).unwrap_or_else(|finding| finding));
+}
+
+/// Looks for a face as a burst does, and says how long that takes here.
+fn look(source: &mut dyn Source, patient: &Patient<'_>) -> Result<Finding, Finding> {
+    let Some(mut lookout) = Lookout::open(&patient.config.capture)
+        .map_err(|error| Finding::failure("face", error.to_string(), error.remedy()))?
+    else {
+        return Ok(Finding::warning(
+            "face",
+            "nobody looks for a face: a picture of anything is sent",
+            "set capture.face = \"required\" (or leave the key away), unless the camera is only tried out",
+        ));
+    };
+    let begin = patient.clock.boot();
+    let (mut seen, mut spent) = (Vec::new(), Duration::ZERO);
+    while seen.len() < LOOKS && patient.clock.boot().since(begin) < LOOK {
+        let frame = source
+            .next_frame()
+            .map_err(|error| Finding::failure("face", error.to_string(), error.remedy()))?;
+        let start = patient.clock.boot();
+        let glimpse = lookout
+            .look(&frame)
+            .map_err(|error| Finding::failure("face", error.to_string(), error.remedy()))?;
+        spent += patient.clock.boot().since(start);
+        seen.push(glimpse);
+    }
+    let mut finding = face(&seen);
+    let looks = u32::try_from(seen.len().max(1)).unwrap_or(1);
+    finding.seen = format!("{}; a look takes {} ms", finding.seen, (spent / looks).as_millis());
+    Ok(finding)
+}
+
+/// One good look is enough. Nobody before the camera is no fault of the door.
+fn face(seen: &[Glimpse]) -> Finding {
+    let good = seen.iter().rev().find(|glimpse| glimpse.trouble.is_none());
+    let Some(glimpse) = good.or(seen.last()) else {
+        return Finding::failure("face", "no picture came", "see the camera's finding");
+    };
+    let (what, remedy) = match (glimpse.face, glimpse.trouble) {
+        (None, _) | (_, Some(Reason::NoFace)) => (
+            "no face is seen".into(),
+            "let one person stand before the camera as at the door, and look again",
+        ),
+        (Some((share, luminance)), trouble) => {
+            let what = match trouble {
+                Some(Reason::SeveralFaces) => "more than one face is seen, the best of them",
+                _ => "a face is seen,",
+            };
+            let seen = format!(
+                "{what} {:.0} % of the frame, mean luminance {luminance:.0} of 255",
+                (share * 100.0).max(1.0)
+            );
+            match trouble {
+                Some(reason) => {
+                    (format!("{seen}: {}", reason.name()), reason.hint().map_or("look again", Hint::text))
+                }
+                None if glimpse.dim => (seen, "more light on the face makes fewer repeated attempts"),
+                None => return Finding::ok("face", seen),
+            }
+        }
+    };
+    Finding::warning("face", what, remedy)
 }
 
 /// Eight pictures 350 ms apart need three frames a second; below five a person must hold still for too long.
@@ -138,5 +202,29 @@ mod tests {
         assert_eq!(of(0.0, true), Level::Failure);
         assert_eq!(of(120.0, false), Level::Failure);
         assert_eq!(light(&[], &limits).level, Level::Failure);
+    }
+
+    #[test]
+    fn one_good_look_at_a_face_is_enough_and_nobody_is_no_failure() {
+        let glimpse = |face, trouble, dim| Glimpse { face, trouble, dim };
+        let nobody = glimpse(None, Some(Reason::NoFace), false);
+        let good = glimpse(Some((0.13, 118.0)), None, false);
+        let found = face(&[nobody, good, nobody]);
+        assert_eq!(
+            (found.level, found.seen.as_str()),
+            (Level::Ok, "a face is seen, 13 % of the frame, mean luminance 118 of 255")
+        );
+        for (last, word) in [
+            (nobody, "no face"),
+            (glimpse(Some((0.2, 90.0)), Some(Reason::NoFace), false), "no face"),
+            (glimpse(Some((0.02, 90.0)), Some(Reason::FaceTooFar), false), "2 % of the frame"),
+            (glimpse(Some((0.13, 90.0)), Some(Reason::SeveralFaces), false), "more than one face"),
+            (glimpse(Some((0.13, 40.0)), None, true), "luminance 40"),
+        ] {
+            let found = face(&[nobody, last]);
+            assert!(found.seen.contains(word), "{found:?}");
+            assert_eq!((found.level, found.remedy.is_empty()), (Level::Warning, false), "{found:?}");
+        }
+        assert_eq!(face(&[]).level, Level::Failure);
     }
 }

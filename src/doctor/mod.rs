@@ -51,7 +51,7 @@ pub struct Finding {
 }
 
 /// Everything that is looked at, in order.
-pub const CHECKS: [&str; 11] = [
+pub const CHECKS: [&str; 12] = [
     "kernel",
     "permissions",
     "daemon",
@@ -59,6 +59,7 @@ pub const CHECKS: [&str; 11] = [
     "line",
     "camera",
     "light",
+    "face",
     "queue",
     "disk",
     "clock",

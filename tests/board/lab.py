@@ -134,6 +134,12 @@ class Lab:
     def events(self):
         return [item for item in self.latchd("events") if item["kind"] == "item"]
 
+    def reason(self, last):
+        """Why an attempt that ended like this did, by the audit; empty when it needs no reason."""
+        ends = [event for event in self.events()
+                if event["event"] == "attempt_ended" and event.get("attempt") == last.get("attempt")]
+        return str(ends[-1]["fields"].get("reason", "")) if ends else ""
+
     def ready(self):
         """Whether the lock answers, holds its line and is locked."""
         _, out, _ = self.board.ask("latchd status --json")

@@ -5,27 +5,59 @@ import io
 import numpy
 from PIL import Image
 
+# The driver has no slower timings for this size. But an emulated board looks for the face in a few frames a second, and what
+# moves must not move faster than it can see: so many of the pictures are played in one.
 WIDTH, HEIGHT, FPS = 640, 480, 40
+PACE = 10
 FRAMES = 60
+# The middle of the face in the photograph, whose box is about 94 pixels wide, and half axes of the head that turns.
+FACE, HEAD = (225, 124), (90, 110)
+REACH = 30  # pixels of the photograph that the middle of the face moves by at the end of a turn
 
 
-def frames(photograph):
+def turned(source, reach):
+    """The photograph with its head turned: what is nearer, a paraboloid about the face, moves by up to `reach` pixels."""
+    pixels = numpy.asarray(source, dtype=float)
+    rows, columns = numpy.mgrid[: source.height, : source.width]
+    depth = numpy.maximum(1 - ((columns - FACE[0]) / HEAD[0]) ** 2 - ((rows - FACE[1]) / HEAD[1]) ** 2, 0)
+    at = numpy.clip(columns - reach * depth, 0, source.width - 2)
+    left = at.astype(int)
+    part = (at - left)[..., None]
+    mixed = pixels[rows, left] * (1 - part) + pixels[rows, left + 1] * part
+    return Image.fromarray(mixed.round().astype(numpy.uint8))
+
+
+def frames(photograph, turning=True):
     """FRAMES pictures (RGB, HEIGHT x WIDTH x 3): the person comes nearer, sways, and the light changes.
 
-    Each is so far from every other that a picture can be told to come from one of them.
+    The head looks to one side for most of half the time, and to the other for most of the rest; unless `turning`, it is
+    the photograph itself, moved in the same way. Each is so far from every other that a picture can be told to come
+    from one of them.
     """
     source = Image.open(photograph).convert("RGB")
     made = []
     for number in range(FRAMES):
         turn = 2 * numpy.pi * number / FRAMES
-        scale = 1.32 + 0.14 * numpy.sin(turn)                       # nearer and farther
+        side = numpy.clip(2.5 * numpy.sin(turn + 0.4), -1, 1) if turning else 0
+        scale = 1.50 + 0.14 * numpy.sin(turn)                       # nearer and farther
         wide, high = source.width / scale, source.width / scale * HEIGHT / WIDTH
-        left = (source.width - wide) / 2 + 38 * numpy.sin(2 * turn + 0.7)
-        top = (source.height - high) / 2 - 60 + 26 * numpy.cos(3 * turn)
+        left = FACE[0] - wide / 2 + 20 * numpy.sin(2 * turn + 0.7)
+        top = 14 + 13 * numpy.cos(3 * turn)
         box = (left, top, left + wide, top + high)
-        picture = source.resize((WIDTH, HEIGHT), Image.Resampling.BICUBIC, box=box)
+        picture = turned(source, REACH * side).resize((WIDTH, HEIGHT), Image.Resampling.LANCZOS, box=box)
         light = 0.92 + 0.10 * numpy.sin(5 * turn + 1.1)              # a cloud, a lamp
         made.append(numpy.clip(numpy.asarray(picture, dtype=float) * light, 0, 255).round().astype(numpy.uint8))
+    return made
+
+
+def empty_room():
+    """A grey wall with something on it, and nobody before it; the light changes from frame to frame."""
+    rows, columns = numpy.mgrid[:HEIGHT, :WIDTH]
+    wall = 110 + 20 * ((rows // 60 + columns // 80) % 2)
+    made = []
+    for number in range(FRAMES):
+        light = 0.92 + 0.10 * numpy.sin(2 * numpy.pi * number / FRAMES)
+        made.append(numpy.repeat((wall * light).round().astype(numpy.uint8)[..., None], 3, axis=2))
     return made
 
 

@@ -91,7 +91,7 @@ def frames():
 def golden(board, service, deb):
     """A snapshot of the board with latchd installed, configured and running; made when there is none that fits."""
     played, raw = frames()
-    size = f"{pictures.WIDTH} {pictures.HEIGHT} {pictures.FPS}\n"
+    size = f"{pictures.WIDTH} {pictures.HEIGHT} {pictures.FPS} {pictures.PACE}\n"
     config = latchd_toml(service.base_url)
     made_of = [board.image.name, deb, config, GUARD_TOML, people_csv(), service.ca, sha256(raw), size,
                HERE / "product.py"]

@@ -4,6 +4,7 @@
 //! stand-ins, and are named as such: a photograph for the camera, the sandbox for the service, a file of edges
 //! for the GPIO line. Every check looks from outside: at the edges in that file and at the audit.
 
+mod lens;
 mod report;
 mod story;
 mod world;

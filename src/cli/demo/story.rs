@@ -1,8 +1,8 @@
 //! The scenes, in order. Each says what it expects and looks whether it came true.
 
 use super::report::{Check, Printer, Scene};
-use super::world::World;
-use super::{is_locked, openings};
+use super::world::{PHOTOGRAPH, World};
+use super::{is_locked, lens, openings};
 use crate::cli::Failure;
 use crate::control::{Reply, Request};
 use crate::guard::recording::{Edge, Level};
@@ -53,6 +53,7 @@ pub fn play(world: &mut World, printer: &Printer) -> Result<Vec<Scene>, Failure>
     stage.approved()?;
     stage.refused("a person whom the service refuses", "denied", "denied", "rejected")?;
     stage.not_listed()?;
+    stage.no_living_face()?;
     stage.refused("a status word that nobody knows", "odd-word", "undecided", "unknown")?;
     stage.too_late()?;
     stage.network_down_and_back()?;
@@ -178,6 +179,28 @@ impl Stage<'_> {
         ];
         self.end(title, Some(&ending), edges.len(), checks);
         Ok(())
+    }
+
+    fn no_living_face(&mut self) -> Result<(), Failure> {
+        let sights = [
+            ("a photograph is held before the camera", "held_still", lens::held_photograph(PHOTOGRAPH)?),
+            ("nobody stands before the camera", "no_face", lens::empty_room()?),
+        ];
+        for (title, reason, frames) in sights {
+            let before = self.begin(title);
+            self.world.before_the_lens(Some(&frames))?;
+            let ending = self.attempt("authentication", "approved")?;
+            let edges = self.since(before);
+            let outcome = ending.word("outcome");
+            let refused = outcome == "capture_failed" && ending.text.contains(reason);
+            let checks = vec![
+                check(format!("refused on the device: {reason}"), refused),
+                check("nothing was saved or sent", ending.object.get("job").is_none_or(Value::is_null)),
+                check("no edge on the line", edges.is_empty()),
+            ];
+            self.end(title, Some(&ending), edges.len(), checks);
+        }
+        self.world.before_the_lens(None)
     }
 
     fn has_event(&self, attempt: &str, kind: &str, field: Option<(&str, &str)>) -> bool {

@@ -15,7 +15,7 @@ use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
 /// The photograph that stands before the camera: see tests/fixtures/NOTICE.md.
-const PHOTOGRAPH: &[u8] = include_bytes!("../../../tests/fixtures/astronaut.png");
+pub const PHOTOGRAPH: &[u8] = include_bytes!("../../../tests/fixtures/astronaut.png");
 const PARTNER: &str = "1234";
 /// How long a process may take to come up, or something to be seen.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -24,6 +24,7 @@ const PATIENCE: Duration = Duration::from_secs(15);
 pub struct World {
     directory: PathBuf,
     api_key: String,
+    fast: bool,
     /// How long an approval may take, in milliseconds.
     pub window_ms: u32,
     sandbox: Option<Child>,
@@ -33,7 +34,7 @@ pub struct World {
     clock: SystemClock,
 }
 
-fn failed(what: &str, error: &dyn std::fmt::Display) -> Failure {
+pub fn failed(what: &str, error: &dyn std::fmt::Display) -> Failure {
     Failure::failed(format!("{what}: {error}"), "see the *.log files in the demo's directory")
 }
 
@@ -58,6 +59,7 @@ impl World {
         let mut world = Self {
             directory,
             api_key: format!("demo-{name}"),
+            fast,
             window_ms: if fast { 2_500 } else { 4_000 },
             sandbox: None,
             sandbox_address: "127.0.0.1:0".into(),
@@ -65,9 +67,9 @@ impl World {
             daemon: None,
             clock,
         };
-        world.write_files(fast)?;
+        world.write_files()?;
         world.start_sandbox()?;
-        world.write_config(fast)?;
+        world.write("latchd.toml", world.config().as_bytes())?;
         world.start_guard()?;
         world.start_daemon()?;
         world.add_people()?;
@@ -100,10 +102,10 @@ impl World {
             .map_err(|error| failed(name, &error))
     }
 
-    fn write_files(&self, fast: bool) -> Result<(), Failure> {
+    fn write_files(&self) -> Result<(), Failure> {
         self.write("photograph.png", PHOTOGRAPH)?;
         self.write("api-key", self.api_key.as_bytes())?;
-        let late = self.window_ms + if fast { 700 } else { 1_500 };
+        let late = self.window_ms + if self.fast { 700 } else { 1_500 };
         self.write(
             "scenario.toml",
             format!(
@@ -124,14 +126,48 @@ impl World {
         )
     }
 
-    fn write_config(&self, fast: bool) -> Result<(), Failure> {
-        let text = include_str!("../../../config/demo.toml")
+    fn config(&self) -> String {
+        let fast = self.fast;
+        include_str!("../../../config/demo.toml")
             .replace("@DIR@", &self.directory.display().to_string())
             .replace("@BASE_URL@", &format!("https://{}", self.sandbox_address))
             .replace("@WINDOW_MS@", &self.window_ms.to_string())
             .replace("@UNLOCK_MS@", if fast { "700" } else { "1500" })
-            .replace("@LIVENESS@", if fast { "6" } else { "8" });
-        self.write("latchd.toml", text.as_bytes())
+            .replace("@LIVENESS@", if fast { "6" } else { "8" })
+    }
+
+    /// Puts something else before the camera: a file of frames, or the person again. The daemon reads its file anew.
+    pub fn before_the_lens(&self, frames: Option<&[u8]>) -> Result<(), Failure> {
+        let mut text = self.config();
+        if let Some(frames) = frames {
+            self.write("lens.mjpeg", frames)?;
+            // Nobody who watches wants to wait for the default of 30 s.
+            text = text
+                .replace("photograph.png", "lens.mjpeg")
+                .replace("still-with-sway", "plain")
+                .replace("[capture]", "[capture]\ngive_up_ms = 5000");
+        }
+        self.write("latchd.toml", text.as_bytes())?;
+        let starts = self.starts();
+        let daemon = self.daemon.as_ref().and_then(|child| i32::try_from(child.id()).ok());
+        if let Some(pid) = daemon.and_then(rustix::process::Pid::from_raw) {
+            rustix::process::kill_process(pid, rustix::process::Signal::HUP)
+                .map_err(|error| failed("SIGHUP to the daemon", &error))?;
+        }
+        self.wait_for("the daemon with another camera", |world| world.starts() > starts && world.is_ready())
+    }
+
+    /// How often the daemon began to work, by the audit; 0 while none answers.
+    fn starts(&self) -> usize {
+        self.try_events()
+            .unwrap_or_default()
+            .iter()
+            .filter(|event| event.get("event") == Some(&json!("started")))
+            .count()
+    }
+
+    fn is_ready(&self) -> bool {
+        self.status().is_some_and(|status| status.pointer("/lock/state") == Some(&json!("locked")))
     }
 
     fn program(name: &str) -> Result<PathBuf, Failure> {
@@ -221,9 +257,7 @@ impl World {
             .spawn()
             .map_err(|error| failed("latchd run", &error))?;
         self.daemon = Some(child);
-        self.wait_for("daemon and lock", |world| {
-            world.status().is_some_and(|status| status.pointer("/lock/state") == Some(&json!("locked")))
-        })
+        self.wait_for("daemon and lock", Self::is_ready)
     }
 
     fn people() -> Value {
@@ -298,17 +332,21 @@ impl World {
 
     /// All events of the audit.
     pub fn events(&self) -> Vec<Value> {
+        self.try_events().unwrap_or_else(|error| {
+            warn(&format!("events: {error}"));
+            Vec::new()
+        })
+    }
+
+    fn try_events(&self) -> Result<Vec<Value>, ControlError> {
         let mut events = Vec::new();
         let request = Request::Events { after: 0, follow: false };
-        let asked = self.ask(&request, &mut |reply| {
+        self.ask(&request, &mut |reply| {
             if let Reply::Item { object, .. } = reply {
                 events.push(object.clone());
             }
-        });
-        if let Err(error) = asked {
-            warn(&format!("events: {error}"));
-        }
-        events
+        })?;
+        Ok(events)
     }
 
     /// The line's edges, as recorded.

@@ -36,7 +36,7 @@ pub struct Capture {
     /// JPEG quality of selfie and liveness pictures (60 to 95).
     #[schemars(range(min = 60, max = 95))]
     pub jpeg_quality: u8,
-    /// Whether a burst looks for a face before anything is stored or sent. Not yet unless it is asked for: no ARM board has been measured with it.
+    /// Whether a burst looks for a face before anything is stored or sent.
     pub face: FaceCheck,
     /// Least share of the frame that the face's box fills, in percent (1 to 50).
     #[schemars(range(min = 1, max = 50))]
@@ -122,9 +122,9 @@ impl Language {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum FaceCheck {
-    /// One face, near, lit, sharp, turning.
+    /// One face, near, lit, sharp, turning: without one no picture is kept, and a photograph held still is refused.
     Required,
-    /// Pictures are taken of whatever is there: documents, a camera that is tried out.
+    /// Pictures are taken of whatever is there. Only for a camera that is tried out, or a board that is too slow.
     NotLookedAt,
 }
 
@@ -141,7 +141,7 @@ impl Default for Capture {
             sharpness_min: 0.002,
             side_min: 240,
             jpeg_quality: 85,
-            face: FaceCheck::NotLookedAt,
+            face: FaceCheck::Required,
             face_area_min_percent: 4,
             face_area_max_percent: 60,
             face_offset_max_percent: 25,

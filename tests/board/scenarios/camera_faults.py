@@ -41,9 +41,9 @@ def run(lab):
             board.run("systemctl restart board-camera.service")
         expected += again(lab, name)
     status, last = fault(lab, UNBIND, True)
-    lab.check("unplugged: told so", status == 1 and reason(lab, last).startswith("camera_"), (status, last))
+    lab.check("unplugged: told so", status == 1 and lab.reason(last).startswith("camera_"), (status, last))
     status, last = lab.attempt(lab.person())
-    lab.check("while unplugged: told so", status == 1 and reason(lab, last).startswith("camera_"), (status, last))
+    lab.check("while unplugged: told so", status == 1 and lab.reason(last).startswith("camera_"), (status, last))
     board.run(BIND)
     board.run("systemctl restart board-camera.service")
     expected += again(lab, "unplugged")
@@ -64,18 +64,12 @@ def fault(lab, command, in_burst):
     return ended(talk)
 
 
-def reason(lab, last):
-    ends = [event for event in lab.events()
-            if event["event"] == "attempt_ended" and event.get("attempt") == last.get("attempt")]
-    return str(ends[-1]["fields"].get("reason", "")) if ends else ""
-
-
 def judge(lab, name, status, last):
     """The attempt was granted in spite of the fault, or ended with a camera's reason. 1 if granted."""
     if last.get("outcome") == "granted":
         lab.note(f"{name}: got over within the attempt")
         return 1
-    why = reason(lab, last)
+    why = lab.reason(last)
     lab.check(f"{name}: told so", status == 1 and why.startswith(REASONS), (status, why, last))
     lab.note(f"{name}: {why}")
     return 0
@@ -84,5 +78,5 @@ def judge(lab, name, status, last):
 def again(lab, name):
     status, last = lab.attempt(lab.person())
     good = status == 0 and last.get("outcome") == "granted"
-    lab.check(f"{name}: the next attempt is granted", good, (status, reason(lab, last), last))
+    lab.check(f"{name}: the next attempt is granted", good, (status, lab.reason(last), last))
     return int(good)

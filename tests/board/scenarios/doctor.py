@@ -13,6 +13,9 @@ def run(lab):
     board, service = lab.board, lab.service
     found = findings(lab)
     lab.check("no failure on a board that is well", not named(found, "failure"), named(found, "failure"))
+    seen = [one["seen"] for one in found if one["check"] == "face" and one["level"] == "ok"]
+    lab.check("it sees the face before the camera", seen, named(found, "warning"))
+    lab.note("face: " + "; ".join(seen))
     lab.note(f"{len(found)} findings, not ok: {named(found, 'warning')}")
     service.offline()
     found = findings(lab)
