@@ -10,6 +10,7 @@ use std::time::Duration;
 use super::Hint;
 use super::face::{FaceLimits, Watch};
 use super::gate::{Limits, Measures, Reason, Trail, Verdict, judge};
+use super::tasks::Tasks;
 use crate::clock::BootTime;
 use crate::config::model::{self, Order};
 
@@ -102,6 +103,7 @@ pub struct Burst {
     selfie: Option<(f32, u64)>,
     hint: Option<(Hint, BootTime)>,
     watch: Watch,
+    tasks: Tasks,
 }
 
 impl Burst {
@@ -119,6 +121,7 @@ impl Burst {
             selfie: None,
             hint: None,
             watch: Watch::default(),
+            tasks: Tasks::default(),
         }
     }
 
@@ -133,7 +136,7 @@ impl Burst {
         let restart = self.plan.face.is_some() && self.watch.saw(frame.sight.as_ref(), now) && self.forget();
         let verdict = self.face(frame, verdict);
         let hint = match verdict {
-            Verdict::Accept { hint } => hint.or_else(|| self.missing(frame).and_then(Reason::hint)),
+            Verdict::Accept { hint } => hint.or_else(|| self.asked(frame)),
             Verdict::Refuse(reason) => reason.hint(),
         };
         self.show(hint, now);
@@ -192,6 +195,7 @@ impl Burst {
         match limits.judge(frame.sight.as_ref(), self.watch.is_known()) {
             Ok(face) => {
                 self.watch.turns(face.pose);
+                self.tasks.saw(face.pose, limits.looks_straight(&face), frame.digest);
                 Verdict::Accept { hint: hint.or(limits.is_dim(&face).then_some(Hint::MoreLight)) }
             }
             Err(reason) => Verdict::Refuse(reason),
@@ -203,11 +207,28 @@ impl Burst {
         let limits = self.plan.face.as_ref()?;
         if self.selfie.is_none() && self.selfie_may_come() && !self.is_straight(frame) {
             Some(Reason::FaceTurned)
-        } else if self.liveness + 1 == self.plan.liveness_count && self.watch.turned() < limits.turn_min {
+        } else if self.is_still() && (limits.active || self.liveness + 1 == self.plan.liveness_count) {
             Some(Reason::HeldStill)
         } else {
             None
         }
+    }
+
+    /// What the person is asked to do for it.
+    fn asked(&self, frame: &Measures) -> Option<Hint> {
+        let active = self.plan.face.is_some_and(|limits| limits.active);
+        match self.missing(frame)? {
+            Reason::HeldStill if active => self.tasks.hint(),
+            reason => reason.hint(),
+        }
+    }
+
+    /// The head has not moved as it shall.
+    fn is_still(&self) -> bool {
+        self.plan.face.is_some_and(|limits| match limits.active {
+            true => !self.tasks.are_done(),
+            false => self.watch.turned() < limits.turn_min,
+        })
     }
 
     fn selfie_may_come(&self) -> bool {
@@ -228,6 +249,7 @@ impl Burst {
     fn forget(&mut self) -> bool {
         let any = !self.taken.is_empty();
         self.taken.clear();
+        self.tasks = Tasks::default();
         (self.liveness, self.last_liveness, self.selfie) = (0, None, None);
         any
     }
@@ -236,10 +258,9 @@ impl Burst {
         let due = self
             .last_liveness
             .is_none_or(|last| frame.taken >= last && frame.taken.since(last) >= self.plan.interval);
-        // The last one waits until the head has turned.
+        // The last one waits until the head has moved.
         let last = self.liveness + 1 == self.plan.liveness_count;
-        let still = self.plan.face.is_some_and(|limits| self.watch.turned() < limits.turn_min);
-        if self.liveness_may_come() && due && !(last && still) {
+        if self.liveness_may_come() && due && !(last && self.is_still()) {
             let number = self.liveness;
             self.liveness += 1;
             self.last_liveness = Some(frame.taken);

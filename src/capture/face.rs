@@ -40,6 +40,8 @@ pub struct FaceLimits {
     pub sharpness_min: f32,
     /// Least turn from one side to the other over the burst.
     pub turn_min: f32,
+    /// The person is asked to turn to both sides and to look up.
+    pub active: bool,
 }
 
 impl FaceLimits {
@@ -56,6 +58,7 @@ impl FaceLimits {
             luminance_hint: f32::from(config.face_luminance_hint),
             sharpness_min: config.face_sharpness_min,
             turn_min: f32::from(config.turn_min_degrees),
+            active: config.liveness == model::Liveness::Active,
         })
     }
 

@@ -1,3 +1,4 @@
+use super::super::Hint;
 use super::super::burst::{Burst, Failure, Plan, Step};
 use super::super::gate::{Measures, measure};
 use super::*;
@@ -168,4 +169,52 @@ fn when_somebody_else_steps_in_the_burst_begins_anew() {
     assert!(burst.is_complete());
     let first = steps.iter().filter(|step| **step == Step::TakeLiveness(0)).count();
     assert_eq!(first, 2, "{steps:?}");
+}
+
+/// Straight, then whatever is asked for; or straight all the time.
+fn play_active(obeys: bool) -> (Vec<Hint>, Step) {
+    let config = model::Capture {
+        face: model::FaceCheck::Required,
+        liveness: model::Liveness::Active,
+        ..Default::default()
+    };
+    let mut burst = Burst::new(Plan::from(&config), BootTime::from_millis(0));
+    let (mut hints, mut millis) = (Vec::new(), 0);
+    loop {
+        millis += 66;
+        let (yaw, pitch) = match burst.hint() {
+            Some(Hint::TurnLeft) if obeys => (30.0, 0.0),
+            Some(Hint::TurnRight) if obeys => (-30.0, 0.0),
+            Some(Hint::LookUp) if obeys => (0.0, -20.0),
+            _ => (0.0, 0.0),
+        };
+        let frame = Measures {
+            width: 640,
+            height: 480,
+            luminance_mean: 120.0,
+            sharpness: 0.03,
+            black: false,
+            digest: millis,
+            sequence: u32::try_from(millis).unwrap(),
+            taken: BootTime::from_millis(millis),
+            sight: Some(with(|face| face.pose = Some(Pose { yaw, pitch, roll: 0.0 }))),
+        };
+        let step = burst.step(&frame);
+        hints.extend(burst.hint());
+        if burst.is_complete() || matches!(step, Step::Failed(_)) {
+            hints.dedup();
+            return (hints, step);
+        }
+    }
+}
+
+#[test]
+fn who_does_what_is_asked_gets_through_and_who_only_stands_there_does_not() {
+    let (hints, step) = play_active(true);
+    assert!(matches!(step, Step::TakeLiveness(7)), "{step:?}");
+    for asked in [Hint::TurnLeft, Hint::TurnRight, Hint::LookUp] {
+        assert!(hints.contains(&asked), "{hints:?}");
+    }
+    let (hints, step) = play_active(false);
+    assert_eq!(step, Step::Failed(Failure::Refused(Reason::HeldStill)), "{hints:?}");
 }

@@ -30,11 +30,17 @@ pub enum Hint {
     LookStraight,
     /// The head has not turned yet.
     TurnHead,
+    /// Turn the head to the person's left.
+    TurnLeft,
+    /// Turn the head to the person's right.
+    TurnRight,
+    /// Lift the chin.
+    LookUp,
 }
 
 impl Hint {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 14] = [
         Self::MoreLight,
         Self::HoldStill,
         Self::UncoverCamera,
@@ -46,6 +52,9 @@ impl Hint {
         Self::CentreFace,
         Self::LookStraight,
         Self::TurnHead,
+        Self::TurnLeft,
+        Self::TurnRight,
+        Self::LookUp,
     ];
 
     /// The stable name in JSON, events and screens.
@@ -62,6 +71,9 @@ impl Hint {
             Self::CentreFace => "centre_face",
             Self::LookStraight => "look_straight",
             Self::TurnHead => "turn_head",
+            Self::TurnLeft => "turn_left",
+            Self::TurnRight => "turn_right",
+            Self::LookUp => "look_up",
         }
     }
 

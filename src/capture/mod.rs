@@ -32,6 +32,7 @@ mod presence;
 pub mod run;
 mod set;
 mod survey;
+pub mod tasks;
 
 pub use error::CaptureError;
 pub use files::FileCapture;

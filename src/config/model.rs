@@ -10,7 +10,7 @@ mod camera;
 mod capture;
 
 pub use camera::{Camera, CameraFormat, CameraSource, Exposure, FileMode, PowerLine};
-pub use capture::{Capture, FaceCheck, Language, Order};
+pub use capture::{Capture, FaceCheck, Language, Liveness, Order};
 
 /// Longest window an approval may have, in milliseconds (door-rules 1).
 pub const WINDOW_MS_CEILING: u32 = 30_000;

@@ -3,8 +3,8 @@
 use super::{Finding, Patient};
 use crate::camera::{self, CameraError, Source};
 use crate::capture::gate::{self, Light, Limits, Measures, Reason};
-use crate::capture::{Glimpse, Hint, Lookout, Survey};
-use crate::config::model::CameraSource;
+use crate::capture::{Glimpse, Lookout, Survey};
+use crate::config::model::{CameraSource, Language};
 use std::time::Duration;
 
 /// Frames that are looked at.
@@ -93,9 +93,10 @@ fn face(seen: &[Glimpse]) -> Finding {
                 (share * 100.0).max(1.0)
             );
             match trouble {
-                Some(reason) => {
-                    (format!("{seen}: {}", reason.name()), reason.hint().map_or("look again", Hint::text))
-                }
+                Some(reason) => (
+                    format!("{seen}: {}", reason.name()),
+                    reason.hint().map_or("look again", |hint| hint.text(Language::English)),
+                ),
                 None if glimpse.dim => (seen, "more light on the face makes fewer repeated attempts"),
                 None => return Finding::ok("face", seen),
             }

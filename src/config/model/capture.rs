@@ -65,6 +65,8 @@ pub struct Capture {
     /// Least sharpness of the face, measured as that of the frame (0 to 10).
     #[schemars(range(min = 0, max = 10))]
     pub face_sharpness_min: f32,
+    /// How the head has to move before the last picture.
+    pub liveness: Liveness,
     /// Least turn of the head from side to side over a burst, in degrees (0 to 60).
     #[schemars(range(min = 0, max = 60))]
     pub turn_min_degrees: u8,
@@ -80,6 +82,16 @@ pub enum Order {
     SelfieFirst,
     /// After the liveness pictures.
     LivenessFirst,
+}
+
+/// How the head has to move over a burst.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Liveness {
+    /// A little, to whichever side: `turn_min_degrees`.
+    Passive,
+    /// To the left, to the right and up, in an order that differs from burst to burst.
+    Active,
 }
 
 /// A language that hints are written in.
@@ -151,6 +163,7 @@ impl Default for Capture {
             face_luminance_min: 15,
             face_luminance_hint: 50,
             face_sharpness_min: 0.004,
+            liveness: Liveness::Passive,
             turn_min_degrees: 8,
         }
     }
