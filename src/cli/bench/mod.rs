@@ -38,6 +38,9 @@ enum What {
         /// A photograph with a face.
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
+        /// A frame of a camera that sends JPEGs.
+        #[arg(long, value_name = "FILE")]
+        mjpg: Option<PathBuf>,
     },
     /// The protocol client alone: N authentications, one after another over one connection.
     Submit(Target),
@@ -149,7 +152,7 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
             );
         }
         What::Capture { image } => capture::run(format, &image)?,
-        What::Eyes { image } => eyes::run(format, &image)?,
+        What::Eyes { image, mjpg } => eyes::run(format, &image, mjpg.as_deref())?,
         What::Edge { grants, directory } => edge::run(format, grants, directory)?,
         What::Queue(args) => queue::run(format, args)?,
         What::Floor { target, directory } => floor::run(format, &target, directory)?,
