@@ -5,7 +5,7 @@
 //! So a frame costs about one addition a byte, sixteen bytes at a time.
 
 use super::face::Bounds;
-use super::view::{Channel, Colour, FrameView, Plane};
+use super::view::{Channel, Colour, FrameView};
 use std::ops::Range;
 
 /// Longest side of a rectangle, in pixels. 128 cells then hold at most 256 rows each, whose bytes fit a u16.
@@ -20,9 +20,24 @@ pub(super) struct Sums {
     planes: [Vec<Group>; 2],
     /// First pixel of each column of cells, and the one behind its last.
     columns: Vec<(usize, usize)>,
-    /// Of each channel: the cells' means.
-    means: [Vec<f32>; 3],
+    channels: [Row; 3],
 }
+
+/// A channel of a row of cells.
+#[derive(Default)]
+struct Row {
+    /// Where the sums before each column stand, and before the column behind it.
+    places: [Vec<Places>; 2],
+    /// Those sums.
+    sums: [Vec<u32>; 2],
+    /// Samples across each column.
+    samples: Vec<f32>,
+    /// The cells' means.
+    means: Vec<f32>,
+}
+
+/// Numbers of sums, laid end to end; as many as samples of the channel lie in a group.
+type Places = [usize; 4];
 
 /// As many sums as a group of a plane has bytes (`Plane::group`); the rest is of no meaning.
 type Group = [u32; 4];
@@ -59,12 +74,14 @@ pub(super) fn each_row(
     let across = Steps { begin: bounds.left, length: bounds.width(), side, limit: view.width };
     let down = Steps { begin: bounds.top, length: bounds.height(), side, limit: view.height };
     let Some(column) = (0..side).find(|column| across.pixels(*column).is_some()) else { return };
-    let Sums { bytes, planes, columns, means } = sums;
+    let Sums { bytes, planes, columns, channels } = sums;
     columns.clear();
     columns.extend((column..side).map_while(|column| across.pixels(column)));
     let (Some(first), Some(last)) = (columns.first(), columns.last()) else { return };
     let reach = (first.0, last.1);
-    means.iter_mut().for_each(|means| means.resize(columns.len(), 0.0));
+    for (channel, row) in wanted.iter().zip(channels.iter_mut()) {
+        row.lay_out(channel, view.planes.get(channel.plane).map_or(4, |plane| plane.group), columns);
+    }
     for row in 0..side {
         let Some((top, bottom)) = down.pixels(row) else { continue };
         for (number, (plane, totals)) in view.planes.iter().zip(planes.iter_mut()).enumerate() {
@@ -83,20 +100,18 @@ pub(super) fn each_row(
                 }
             }
         }
-        for (channel, means) in wanted.iter().zip(means.iter_mut()) {
-            let (Some(plane), Some(totals)) = (view.planes.get(channel.plane), planes.get(channel.plane))
-            else {
-                continue;
-            };
-            let rows = if plane.halved { bottom.div_ceil(2) - top / 2 } else { bottom - top };
-            channel.means(plane, totals, columns, rows, means);
+        for (channel, row) in wanted.iter().zip(channels.iter_mut()) {
+            if let (Some(plane), Some(totals)) = (view.planes.get(channel.plane), planes.get(channel.plane)) {
+                let rows = if plane.halved { bottom.div_ceil(2) - top / 2 } else { bottom - top };
+                row.fill(totals.as_flattened(), plane.group / channel.step, rows);
+            }
         }
         each(Cells {
             row,
             column,
             rows: bottom - top,
             columns,
-            means: means.each_mut().map(Vec::as_mut_slice),
+            means: channels.each_mut().map(|row| row.means.as_mut_slice()),
             colour: view.colour,
         });
     }
@@ -161,52 +176,86 @@ impl Channel {
         first * self.step..end * self.step
     }
 
-    fn means(
-        &self,
-        plane: &Plane<'_>,
-        totals: &[Group],
-        columns: &[(usize, usize)],
-        rows: usize,
-        means: &mut [f32],
-    ) {
-        match plane.group / self.step {
-            1 => self.means_of::<1>(totals, columns, rows, means),
-            2 => self.means_of::<2>(totals, columns, rows, means),
-            _ => self.means_of::<4>(totals, columns, rows, means),
+    /// The places of the sums of all samples before one.
+    fn places(&self, group: usize, sample: usize) -> Places {
+        let each = group / self.step;
+        std::array::from_fn(|number| {
+            if number < each {
+                // So many groups begin before the sample whose `number`-th is taken.
+                (sample + each - 1 - number) / each * Group::default().len()
+                    + self.offset
+                    + self.step * number
+            } else {
+                0
+            }
+        })
+    }
+}
+
+impl Row {
+    fn lay_out(&mut self, channel: &Channel, group: usize, columns: &[(usize, usize)]) {
+        let [firsts, ends] = &mut self.places;
+        firsts.clear();
+        ends.clear();
+        self.samples.clear();
+        for pixels in columns {
+            let (first, end) = channel.samples(*pixels);
+            firsts.push(channel.places(group, first));
+            ends.push(channel.places(group, end));
+            self.samples.push((end - first) as f32);
         }
+        // Columns mostly begin where the ones before end: those sums are read once.
+        if !channel.halved && columns.windows(2).all(|pair| matches!(pair, [a, b] if a.1 == b.0)) {
+            ends.drain(..ends.len().saturating_sub(1));
+        }
+        self.means.resize(columns.len(), 0.0);
     }
 
-    /// `EACH` samples of this channel lie in a group.
-    fn means_of<const EACH: usize>(
-        &self,
-        totals: &[Group],
-        columns: &[(usize, usize)],
-        rows: usize,
-        means: &mut [f32],
-    ) {
-        let lanes: [usize; EACH] = std::array::from_fn(|each| self.offset + self.step * each);
-        for (mean, pixels) in means.iter_mut().zip(columns) {
-            let (first, end) = self.samples(*pixels);
-            let mut total = 0_u32;
-            for (each, lane) in lanes.iter().enumerate() {
-                // So many groups begin before the sample whose `each`-th is taken.
-                let before = |sample: usize| {
-                    let group = totals.get((sample + EACH - 1 - each) / EACH);
-                    group.and_then(|group| group.get(*lane)).copied().unwrap_or(0)
-                };
-                total = total.wrapping_add(before(end).wrapping_sub(before(first)));
+    /// `each` samples of the channel lie in a group, and `rows` of them under a cell.
+    fn fill(&mut self, totals: &[u32], each: usize, rows: usize) {
+        for (sums, places) in self.sums.iter_mut().zip(&self.places) {
+            match each {
+                1 => gather::<1>(totals, places, sums),
+                2 => gather::<2>(totals, places, sums),
+                _ => gather::<4>(totals, places, sums),
             }
-            *mean = total as f32 / ((end - first) * rows) as f32;
+        }
+        let [firsts, ends] = &mut self.sums;
+        if ends.len() < firsts.len() {
+            firsts.append(ends);
+        }
+        let ends = if ends.is_empty() { firsts.get(1..).unwrap_or_default() } else { ends };
+        let rows = rows as f32;
+        for (((mean, first), end), samples) in
+            self.means.iter_mut().zip(&*firsts).zip(ends).zip(&self.samples)
+        {
+            // Below 2^24: a cell is at most 256 pixels high and wide. So many are converted and divided at a time.
+            let total = end.wrapping_sub(*first).cast_signed();
+            *mean = total as f32 / (samples * rows);
         }
     }
+}
+
+/// The sums of so many numbers each.
+fn gather<const EACH: usize>(totals: &[u32], places: &[Places], sums: &mut Vec<u32>) {
+    sums.clear();
+    sums.extend(places.iter().map(|places| {
+        let mut sum = 0_u32;
+        for place in places.iter().take(EACH) {
+            sum = sum.wrapping_add(totals.get(*place).copied().unwrap_or(0));
+        }
+        sum
+    }));
 }
 
 impl Cells<'_> {
     /// Red, green and blue of the cells, 0 to 255; all channels must have been wanted.
     pub(super) fn colours(self) -> impl Iterator<Item = [f32; 3]> {
         let Self { means: [first, second, third], colour, .. } = self;
-        for ((first, second), third) in first.iter_mut().zip(&mut *second).zip(&mut *third) {
-            [*first, *second, *third] = colour.rgb([*first, *second, *third]);
+        if colour != Colour::Rgb {
+            for ((first, second), third) in first.iter_mut().zip(&mut *second).zip(&mut *third) {
+                [*first, *second, *third] = colour.rgb([*first, *second, *third]);
+            }
         }
         first.iter().zip(&*second).zip(&*third).map(|((red, green), blue)| [*red, *green, *blue])
     }
@@ -229,16 +278,16 @@ impl Cells<'_> {
 
 impl Colour {
     /// Means of the three channels -> red, green, blue, 0 to 255. The factors are those of `camera::convert`.
+    #[inline(always)]
     pub(super) fn rgb(self, [y, u, v]: [f32; 3]) -> [f32; 3] {
-        let (light, chroma) = match self {
+        let (light, [red, green_u, green_v, blue]) = match self {
             Self::Rgb => return [y, u, v],
-            Self::Limited => (limited(y), [409.0, 100.0, 208.0, 516.0]),
-            Self::Full => (y, [359.0, 88.0, 183.0, 454.0]),
+            Self::Limited => (limited(y), [409.0 / 256.0, 100.0 / 256.0, 208.0 / 256.0, 516.0 / 256.0]),
+            Self::Full => (y, [359.0 / 256.0, 88.0 / 256.0, 183.0 / 256.0, 454.0 / 256.0]),
         };
-        let [red, green_u, green_v, blue] = chroma.map(|factor| factor / 256.0);
         let (u, v) = (u - 128.0, v - 128.0);
-        [light + red * v, light - green_u * u - green_v * v, light + blue * u]
-            .map(|value| value.clamp(0.0, 255.0))
+        let within = |value: f32| value.clamp(0.0, 255.0);
+        [within(light + red * v), within(light - green_u * u - green_v * v), within(light + blue * u)]
     }
 }
 

@@ -137,8 +137,8 @@ impl Detector {
         each_row(view, &view.channels, square, SIDE, &mut self.sums, |cells| {
             let Some(row) = input.row(cells.row) else { return };
             let pixels = row.get_mut(cells.column..).unwrap_or_default();
-            for (pixel, colour) in pixels.iter_mut().zip(cells.colours()) {
-                *pixel = colour.map(|value| value / 127.5 - 1.0);
+            for (pixel, [red, green, blue]) in pixels.iter_mut().zip(cells.colours()) {
+                *pixel = [red / 127.5 - 1.0, green / 127.5 - 1.0, blue / 127.5 - 1.0];
             }
         });
     }

@@ -96,7 +96,7 @@ pub(super) fn light(view: &FrameView<'_>, seen: &Bounds, sums: &mut Sums, scratc
     if seen.width() < 1.0 || seen.height() < 1.0 {
         return Light::default();
     }
-    average(view, seen, sums, &mut scratch.cells);
+    average(view, seen, sums, &mut scratch.cells, |_, _, _| ());
     let rows = scratch.cells.as_slice();
     let mean = mean(rows);
     let pixels = Pixels::count(view, seen, &mut scratch.rows, &mut scratch.curve);
@@ -110,22 +110,22 @@ pub(super) fn light(view: &FrameView<'_>, seen: &Bounds, sums: &mut Sums, scratc
     }
 }
 
-/// Luma of a rectangle's cells; 0 beside the frame. The mean luma of all its pixels.
-fn average(view: &FrameView<'_>, bounds: &Bounds, sums: &mut Sums, grid: &mut Grid) -> f32 {
+/// Luma of a rectangle's cells; 0 beside the frame. `weigh` hears of each row the pixels under it, down and across, and
+/// its cells.
+fn average(
+    view: &FrameView<'_>,
+    bounds: &Bounds,
+    sums: &mut Sums,
+    grid: &mut Grid,
+    mut weigh: impl FnMut(usize, &[(usize, usize)], &[f32]),
+) {
     grid.as_flattened_mut().fill(0.0);
-    let (mut sum, mut count) = (0.0, 0);
     each_row(view, view.luma_channels(), bounds, GRID, sums, |cells| {
         let (row, column, rows, columns) = (cells.row, cells.column, cells.rows, cells.columns);
         let into = grid.get_mut(row).and_then(|row| row.get_mut(column..)).unwrap_or_default();
-        let mut of_row = 0.0;
-        for ((cell, luma), (left, right)) in into.iter_mut().zip(cells.lumas()).zip(columns) {
-            *cell = luma;
-            of_row += luma * (right - left) as f32;
-            count += rows * (right - left);
-        }
-        sum += f64::from(of_row) * rows as f64;
+        into.iter_mut().zip(cells.lumas()).for_each(|(cell, luma)| *cell = luma);
+        weigh(rows, columns, into);
     });
-    (sum / count.max(1) as f64) as f32
 }
 
 /// Light and sharpness of a whole frame.
@@ -155,28 +155,39 @@ impl Overviews {
     /// Measures a frame.
     pub fn of(&mut self, view: &FrameView<'_>) -> Overview {
         let frame = Bounds { left: 0.0, top: 0.0, right: view.width as f32, bottom: view.height as f32 };
-        let luma_mean = average(view, &frame, &mut self.sums, &mut self.cells);
+        let (mut sums, mut brightest, mut widths) = ([0.0_f32; GRID], [0.0_f32; GRID], [0.0_f32; GRID]);
+        let mut height = 0.0;
+        average(view, &frame, &mut self.sums, &mut self.cells, |rows, columns, cells| {
+            let rows = rows as f32;
+            for ((sum, most), cell) in sums.iter_mut().zip(&mut brightest).zip(cells) {
+                *sum += *cell * rows;
+                *most = if *cell > *most { *cell } else { *most };
+            }
+            if height == 0.0 {
+                let pixels = columns.iter().map(|(left, right)| (right - left) as f32);
+                widths.iter_mut().zip(pixels).for_each(|(width, pixels)| *width = pixels);
+            }
+            height += rows;
+        });
+        let light: f64 = sums.iter().zip(widths).map(|(sum, width)| f64::from(*sum) * f64::from(width)).sum();
+        let pixels = f64::from(height) * f64::from(widths.iter().sum::<f32>());
         let rows = self.cells.as_slice();
         Overview {
-            luma_mean,
-            brightest: rows
-                .as_flattened()
-                .iter()
-                .fold(0.0, |most, cell| if *cell > most { *cell } else { most }),
+            luma_mean: (light / pixels.max(1.0)) as f32,
+            brightest: brightest.into_iter().fold(0.0, f32::max),
             sharpness: sharpness(rows, mean(rows)),
         }
     }
 }
 
 /// Mean over the parts of the standard deviation within each.
-#[allow(clippy::indexing_slicing, reason = "columns of rows of constant length")]
 fn deviation(rows: &Grid, mean: f32) -> f32 {
     let mut sum = 0.0;
     for band in rows.chunks_exact(PART) {
         let mut moments = Moments::<GRID>::new();
         for row in band {
             // Less the mean, so that little is lost to rounding.
-            moments.add(|column| row[column] - mean);
+            moments.add(row.iter().map(|cell| cell - mean));
         }
         sum += moments.variances::<PART>().map(f32::sqrt).sum::<f32>();
     }
@@ -184,16 +195,23 @@ fn deviation(rows: &Grid, mean: f32) -> f32 {
 }
 
 /// Variance of the 4-neighbour Laplacian over the squared mean; 0 for cells without light.
-#[allow(clippy::indexing_slicing, reason = "columns of rows of constant length")]
 fn sharpness(rows: &Grid, mean: f32) -> f32 {
     if mean <= 0.0 {
         return 0.0;
     }
     let mut edges = Moments::<{ GRID - 2 }>::new();
     for [above, here, below] in threes(rows) {
-        edges.add(|at| above[at + 1] + below[at + 1] + here[at] + here[at + 2] - 4.0 * here[at + 1]);
+        let columns =
+            from(above, 1).zip(from(below, 1)).zip(from(here, 0)).zip(from(here, 2)).zip(from(here, 1));
+        edges.add(
+            columns.map(|((((above, below), left), right), here)| above + below + left + right - 4.0 * here),
+        );
     }
     edges.variances::<{ GRID - 2 }>().sum::<f32>() / mean / mean
+}
+
+fn from(row: &[f32; GRID], first: usize) -> std::slice::Iter<'_, f32> {
+    row.get(first..).unwrap_or_default().iter()
 }
 
 fn mean(rows: &Grid) -> f32 {
@@ -222,10 +240,9 @@ impl<const WIDTH: usize> Moments<WIDTH> {
     }
 
     #[inline(always)]
-    fn add(&mut self, value: impl Fn(usize) -> f32) {
+    fn add(&mut self, values: impl Iterator<Item = f32>) {
         self.rows += 1;
-        for (at, (sum, square)) in self.sums.iter_mut().zip(&mut self.squares).enumerate() {
-            let value = value(at);
+        for ((sum, square), value) in self.sums.iter_mut().zip(&mut self.squares).zip(values) {
             *sum += value;
             *square += value * value;
         }

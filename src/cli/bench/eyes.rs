@@ -6,7 +6,7 @@ use crate::camera::sway::Sway;
 use crate::capture::gate::Meter;
 use crate::cli::{Failure, output};
 use crate::eyes::{Detector, EyesError, FrameView};
-use crate::picture::read::{Upright, decode, read_file};
+use crate::picture::read::{PictureError, Upright, decode, read_file};
 use crate::picture::ycc::Decoded;
 use serde_json::{Map, Value, json};
 use std::path::Path;
@@ -16,29 +16,46 @@ const HEIGHT: u32 = 720;
 
 /// Measures and prints. With `mjpg`, a JPEG as a camera sends it, also what such frames cost.
 pub fn run(format: output::Format, image: &Path, mjpg: Option<&Path>) -> Result<(), Failure> {
-    let read = |path: &Path| {
-        read_file(path).map_err(|error| {
-            Failure::failed(format!("{}: {error}", path.display()), "name a photograph, PNG or JPEG")
-        })
-    };
-    let photograph = read(image).and_then(|bytes| {
-        decode(&bytes, Upright::AsStored)
-            .map_err(|error| Failure::failed(format!("{}: {error}", image.display()), error.remedy()))
-    })?;
-    let mjpg = mjpg.map(read).transpose()?;
-    let rgb = Sway::new(&photograph, WIDTH, HEIGHT).frame(9);
-    let failed = |error: EyesError| Failure::failed(error.to_string(), error.remedy());
+    let rgb = frame_of(image)?;
     let mut figures = measured(&rgb).map_err(failed)?;
-    if let Some(mjpg) = mjpg {
-        let frame = Decoded::default().decode(&mjpg).map(|()| mjpg);
-        let frame = frame.map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
-        figures.extend(measured_mjpg(&frame).map_err(failed)?);
+    if let Some(path) = mjpg {
+        let jpeg = read_file(path).map_err(|error| unreadable(path, &error))?;
+        Decoded::default().decode(&jpeg).map_err(|error| unreadable(path, &error))?;
+        figures.extend(measured_mjpg(&jpeg).map_err(failed)?);
     }
     let text =
         figures.iter().map(|(name, value)| format!("  {name:<24} {value:>7}")).collect::<Vec<_>>().join("\n");
     let figures: Map<String, Value> = figures.into_iter().collect();
     print(format, json!({"width": WIDTH, "height": HEIGHT, "figures": figures}), &text);
     Ok(())
+}
+
+/// Follows the face through so many YUYV frames, as a burst does with a frame that it only looks at.
+pub fn follow(image: &Path, frames: u32) -> Result<(), Failure> {
+    let yuyv = to_yuyv(&frame_of(image)?);
+    let view = FrameView::yuyv(WIDTH, HEIGHT, WIDTH * 2, &yuyv).map_err(failed)?;
+    let mut detector = Detector::new().map_err(failed)?;
+    let mut meter = Meter::default();
+    let seen = detector.look(&view, None).best;
+    let face = seen.ok_or_else(|| Failure::failed("no face is in it", "name a photograph with a face"))?.face;
+    for _ in 0..frames {
+        std::hint::black_box((detector.look(&view, Some(&face)), meter.measure_view(&view)));
+    }
+    Ok(())
+}
+
+fn frame_of(image: &Path) -> Result<Vec<u8>, Failure> {
+    let photograph = read_file(image).and_then(|bytes| decode(&bytes, Upright::AsStored));
+    let photograph = photograph.map_err(|error| unreadable(image, &error))?;
+    Ok(Sway::new(&photograph, WIDTH, HEIGHT).frame(9))
+}
+
+fn unreadable(path: &Path, error: &PictureError) -> Failure {
+    Failure::failed(format!("{}: {error}", path.display()), error.remedy())
+}
+
+fn failed(error: EyesError) -> Failure {
+    Failure::failed(error.to_string(), error.remedy())
 }
 
 type Figures = Vec<(String, Value)>;
