@@ -229,7 +229,7 @@ impl Row {
         for (((mean, first), end), samples) in
             self.means.iter_mut().zip(&*firsts).zip(ends).zip(&self.samples)
         {
-            // Below 2^24: a cell is at most 256 pixels high and wide. So many are converted and divided at a time.
+            // It fits: a cell is at most 256 pixels wide and high. Signed, four are converted at a time.
             let total = end.wrapping_sub(*first).cast_signed();
             *mean = total as f32 / (samples * rows);
         }

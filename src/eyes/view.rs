@@ -118,11 +118,6 @@ impl<'a> FrameView<'a> {
 
 /// What is read of a frame beside its cells.
 impl<'a> FrameView<'a> {
-    /// Pixels in a row, and rows.
-    pub fn size(&self) -> (usize, usize) {
-        (self.width, self.height)
-    }
-
     /// All bytes that hold pixels, plane by plane: in one piece where no row is padded, else row by row.
     pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         self.planes.into_iter().flat_map(|plane| {
