@@ -7,8 +7,9 @@
 set -euo pipefail
 cd "$(dirname "$0")/.."
 
-# Measured: see docs/benchmarks.md. Some room for another compiler.
-readonly most=23000000 few=1 many=9
+# 31.3 million (docs/benchmarks.md), and 5 % for another compiler. Some 8 of them are the CRC of the frame's bytes, for which
+# valgrind offers no instruction of its own.
+readonly most=33000000 few=1 many=9
 latchd=${1:?usage: instructions.sh LATCHD}
 
 skip() {
