@@ -7,7 +7,7 @@
 #        cross.sh test ARCH…      unit tests of the rooms that touch nothing, under qemu-user
 #        ARCH: arm64 armhf amd64 (Debian's names)
 #
-# What it makes stays in $CARGO_TARGET_DIR/cross/TARGET.
+# What it makes stays in $CARGO_TARGET_DIR/cross/TARGET. FLAGS is given to rustc, such as -Ctarget-feature=+neon for armhf.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -18,7 +18,7 @@ root=$PWD
 # Which tests need nothing but a processor: rules, policies, codecs, formats, arithmetic over pictures.
 readonly pure_rooms=(
     access:: config:: queue::age queue::policy queue::states guard::codec guard::effective guard::machine
-    guard::supervisor smileid:: capture:: picture:: camera::convert camera::sway people:: store::seal store::stamp
+    guard::supervisor smileid:: capture:: picture:: camera::convert camera::raw camera::sway eyes:: people:: store::seal store::stamp
 )
 
 usage() {
@@ -32,7 +32,7 @@ cargo_for() {
     [[ -d /usr/$gnu/include ]] && include=" -I/usr/$gnu/include"
     # The place of the clone and of cargo's home are in no program: two machines build the same bytes.
     flags="--remap-path-prefix=$root=/latchd --remap-path-prefix=${CARGO_HOME:-$HOME/.cargo}=/cargo"
-    flags+=" --remap-path-prefix=$CARGO_TARGET_DIR=/target"
+    flags+=" --remap-path-prefix=$CARGO_TARGET_DIR=/target${FLAGS:+ $FLAGS}"
     env -u RUSTUP_TOOLCHAIN -u RUSTFLAGS -u CARGO_ENCODED_RUSTFLAGS \
         RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1 \
         "CARGO_TARGET_${key^^}_LINKER=$gnu-gcc" \

@@ -97,6 +97,7 @@ look() {
         cargo fmt --version >/dev/null 2>&1 || lack 'rustfmt' rustfmt-web
         cargo clippy --version >/dev/null 2>&1 || lack 'clippy' rust-web-clippy
         have shellcheck || lack 'shellcheck (reads the scripts)' shellcheck
+        have valgrind || lack 'valgrind (counts the instructions of a frame)' valgrind
         python3 -c 'import ensurepip' 2>/dev/null || lack "Python's venv (the vendor's Python clients)" python3-venv
         have npm || lack "npm (the vendor's JavaScript client)" npm
     fi

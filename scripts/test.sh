@@ -2,7 +2,7 @@
 # Runs every check of latchd, part by part, each timed; ends with a table and one line of counts.
 # A part that cannot run on this machine is skipped loudly and counted as skipped, never as passed.
 #
-# usage: test.sh [PART…]     parts: fmt clippy lean shell units deny nextest doctest demo sdk cross board (all by default)
+# usage: test.sh [PART…]     parts: fmt clippy lean shell units deny nextest doctest demo eyes sdk cross board (all by default)
 
 set -uo pipefail
 cd "$(dirname "$0")/.." || exit 2
@@ -99,6 +99,9 @@ doctest() { cargo test --locked --doc; }
 
 demo() { cargo build --release --locked && "$CARGO_TARGET_DIR/release/latchd" demo --fast; }
 
+# The release that the demo built.
+eyes() { cargo build --release --locked && scripts/instructions.sh "$CARGO_TARGET_DIR/release/latchd"; }
+
 sdk() { scripts/conformance.sh; }
 
 # Debian's cross compilers and emulators are installed by apt when they are missing.
@@ -145,10 +148,10 @@ run() {
 }
 
 parts=("$@")
-((${#parts[@]})) || parts=(fmt clippy lean shell units deny nextest doctest demo sdk cross board)
+((${#parts[@]})) || parts=(fmt clippy lean shell units deny nextest doctest demo eyes sdk cross board)
 for part in "${parts[@]}"; do
     case $part in
-    fmt | clippy | lean | shell | units | deny | nextest | doctest | demo | sdk | cross | board) run "$part" ;;
+    fmt | clippy | lean | shell | units | deny | nextest | doctest | demo | eyes | sdk | cross | board) run "$part" ;;
     *) echo "test.sh: no part is called $part" >&2 && exit 2 ;;
     esac
 done

@@ -1,9 +1,11 @@
 //! Pictures as plain data: what a camera gives and what a job carries. Debug output never shows a pixel.
 //!
-//! [`read`] turns bytes from outside into pixels within limits; [`jpeg`] walks a JPEG's markers.
+//! [`read`] turns bytes from outside into pixels within limits; [`ycc`] a camera's JPEGs
+//! without making colours of them; [`jpeg`] walks a JPEG's markers.
 
 pub mod jpeg;
 pub mod read;
+pub mod ycc;
 
 use crate::clock::BootTime;
 use std::fmt;

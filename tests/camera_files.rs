@@ -53,7 +53,7 @@ fn plain(file: impl AsRef<Path>) -> Result<Desk, CameraError> {
 }
 
 fn frames(desk: &mut Desk, count: usize) -> Vec<Frame> {
-    (0..count).map(|_| desk.source.next_frame().unwrap()).collect()
+    (0..count).map(|_| desk.source.next_frame().unwrap().to_frame().unwrap()).collect()
 }
 
 /// A JPEG of one grey.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use latchd::camera::file::{FileSource, Waiter};
-use latchd::camera::{CameraError, Source};
+use latchd::camera::{CameraError, RawFrame, Source};
 use latchd::capture::{self, CameraCapture, CaptureError, Hint, Origin, Progress};
 use latchd::clock::{BootTime, ManualClock, Wall};
 use latchd::config::model::{Camera, CameraSource, Capture, FileMode};
@@ -46,12 +46,17 @@ fn sway(clock: &Arc<ManualClock>, width: u32, height: u32) -> FileSource {
 struct Through<F> {
     inner: FileSource,
     change: F,
+    changed: Option<Frame>,
 }
 
 impl<F: FnMut(Frame) -> Result<Frame, CameraError> + Send> Source for Through<F> {
-    fn next_frame(&mut self) -> Result<Frame, CameraError> {
-        let frame = self.inner.next_frame()?;
-        (self.change)(frame)
+    fn advance(&mut self) -> Result<(), CameraError> {
+        let frame = self.inner.next_frame()?.to_frame().unwrap();
+        self.changed = Some((self.change)(frame)?);
+        Ok(())
+    }
+    fn frame(&self) -> RawFrame<'_> {
+        self.changed.as_ref().map_or(RawFrame::NONE, RawFrame::from)
     }
     fn describe(&self) -> String {
         "a camera with a defect".into()
@@ -62,7 +67,7 @@ type Ending = (Result<CameraCapture, CaptureError>, Vec<Progress>, Arc<ManualClo
 
 fn burst(config: &Capture, change: impl FnMut(Frame) -> Result<Frame, CameraError> + Send) -> Ending {
     let clock = clock();
-    let mut source = Through { inner: sway(&clock, 640, 480), change };
+    let mut source = Through { inner: sway(&clock, 640, 480), change, changed: None };
     let mut seen = Vec::new();
     let result =
         capture::capture(&mut source, config, &*clock, &mut |progress| seen.push(progress), &|| false);
@@ -239,7 +244,7 @@ fn a_camera_that_is_too_slow_gives_up_as_such() {
         slow.advance(Duration::from_millis(1_500));
         Ok(Frame { taken: latchd::clock::Clock::boot(&*slow), ..frame })
     };
-    let mut source = Through { inner: sway(&clock, 640, 480), change: late };
+    let mut source = Through { inner: sway(&clock, 640, 480), change: late, changed: None };
     let config = Capture { give_up_ms: 5_000, ..Capture::default() };
     let error = capture::capture(&mut source, &config, &*clock, &mut |_| {}, &|| false).unwrap_err();
     assert_eq!(error.reason(), "gave_up");
@@ -254,7 +259,7 @@ fn a_cancelled_burst_ends_before_the_next_frame() {
         count.fetch_add(1, std::sync::atomic::Ordering::Relaxed);
         Ok(frame)
     };
-    let mut source = Through { inner: sway(&clock, 640, 480), change: counted };
+    let mut source = Through { inner: sway(&clock, 640, 480), change: counted, changed: None };
     let cancelled = || {
         asked.set(asked.get() + 1);
         asked.get() > 5

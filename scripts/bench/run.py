@@ -403,20 +403,36 @@ EYES_ROUNDS = 9
 
 def eyes():
     fixtures = os.path.join(HERE, "..", "..", "tests", "fixtures")
-    rows, ratios = {}, {"network over LiteRT": [], "network_baseline over LiteRT": []}
+    photograph, model = (os.path.join(fixtures, name) for name in ("astronaut.png", "face_detection_short_range.tflite"))
+    peer_script = os.path.join(HERE, "eyes_peer.py")
+    # Ours over which of the peer's, or of our own.
+    compared = {
+        "network over LiteRT": ("network_us", "peer", "network_us"),
+        "network_baseline over LiteRT": ("network_baseline_us", "peer", "network_us"),
+        "track_yuyv over network": ("track_yuyv_us", "ours", "network_us"),
+        "frame_yuyv over network": ("frame_yuyv_us", "ours", "network_us"),
+        "track_mjpg over libjpeg-turbo and LiteRT": ("track_mjpg_us", "peer", "track_us"),
+        "frame_mjpg over libjpeg-turbo and LiteRT": ("frame_mjpg_us", "peer", "track_us"),
+    }
+    rows, ratios = {}, {name: [] for name in compared}
 
     def run(*command):
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
 
-    for _ in range(EYES_ROUNDS):
-        ours = run(latchd, "bench", "eyes", "--json", "--image", os.path.join(fixtures, "astronaut.png"))["figures"]
-        peer = run(peer_python, os.path.join(HERE, "eyes_peer.py"), os.path.join(fixtures, "face_detection_short_range.tflite"))
-        for name, micros in ours.items():
-            if name.endswith("_us"):
-                rows.setdefault(f"{name[:-3]}, ms", []).append(micros / 1e3)
-        rows.setdefault("LiteRT, XNNPACK, one thread: network, ms", []).append(peer["network_us"] / 1e3)
-        for name, values in ratios.items():
-            values.append(ours[f"{name.split()[0]}_us"] / peer["network_us"])
+    with tempfile.TemporaryDirectory() as directory:
+        frame = os.path.join(directory, "frame.jpg")
+        subprocess.run([peer_python, peer_script, "--make", photograph, frame], check=True)
+        for _ in range(EYES_ROUNDS):
+            ours = run(latchd, "bench", "eyes", "--json", "--image", photograph, "--mjpg", frame)["figures"]
+            peer = run(peer_python, peer_script, model, frame)
+            for name, micros in ours.items():
+                if name.endswith("_us"):
+                    rows.setdefault(f"{name[:-3]}, ms", []).append(micros / 1e3)
+            for name in ("network", "decode", "track"):
+                rows.setdefault(f"peer: {name}, ms", []).append(peer[f"{name}_us"] / 1e3)
+            for name, (mine, whose, other) in compared.items():
+                ratios[name].append(ours[mine] / (ours if whose == "ours" else peer)[other])
+    print(f"\nA JPEG frame of {peer['jpeg_bytes']} bytes")
     table(f"Eyes, 1280x720, {EYES_ROUNDS} runs in turn", list(rows.items()) + list(ratios.items()))
 
 

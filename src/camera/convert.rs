@@ -1,9 +1,10 @@
-//! Camera pixel formats -> RGB.
+//! Camera pixel formats -> RGB, for frames that are kept.
 //!
 //! YUYV and NV12 hold ITU-R BT.601 limited-range samples (luma 16 to 235), as UVC cameras send them
 //! (`Documentation/userspace-api/media/v4l/colorspaces-details.rst`). Whole numbers in 1/256. The driver's stride
 //! and byte count are checked against what the format needs; nothing here trusts them.
 
+use crate::eyes::EyesError;
 use crate::picture::Pixels;
 use crate::picture::read::{PictureError, Upright, decode};
 
@@ -86,6 +87,9 @@ pub enum FrameError {
         /// Bytes from row to row.
         stride: u32,
     },
+    /// Likewise, of a frame that is looked at as it is.
+    #[error(transparent)]
+    Unseen(#[from] EyesError),
     /// A Motion JPEG frame that does not decode.
     #[error("the JPEG {0}")]
     Jpeg(#[from] PictureError),
@@ -139,6 +143,19 @@ fn nv12(layout: Layout, bytes: &[u8]) -> Result<Pixels, FrameError> {
         }
     }
     Ok(Pixels { width: layout.width, height: layout.height, rgb })
+}
+
+/// Full-range Y Cb Cr, three bytes a pixel -> RGB, as JPEG (JFIF) has it, in 1/16384.
+pub fn ycc_to_pixels(ycc: &[u8]) -> Vec<u8> {
+    let mut rgb = vec![0; ycc.len() / 3 * 3];
+    for (out, [y, cb, cr]) in rgb.as_chunks_mut::<3>().0.iter_mut().zip(ycc.as_chunks::<3>().0) {
+        // The decoder's own factors and rounding.
+        let light = (i32::from(*y) << 14) + 8191;
+        let (cb, cr) = (i32::from(*cb) - 128, i32::from(*cr) - 128);
+        let added = [22_970 * cr, -11_700 * cr - 5_638 * cb, 29_032 * cb];
+        *out = added.map(|added| u8::try_from(((light + added) >> 14).clamp(0, 255)).unwrap_or(0));
+    }
+    rgb
 }
 
 /// Width, height and stride as indexes, when a row of `row_bytes` fits the stride and all stays within limits.

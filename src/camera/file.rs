@@ -11,11 +11,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::sway::Sway;
-use super::{CameraError, Source};
+use super::{CameraError, RawFrame, Source};
 use crate::clock::{BootTime, Clock};
 use crate::config::model::{Camera, FileMode};
 use crate::picture::read::{PictureError, Upright, decode, read_file};
-use crate::picture::{Frame, Pixels, jpeg};
+use crate::picture::ycc::Decoded;
+use crate::picture::{Pixels, jpeg};
 
 /// Most pictures of a directory or an MJPEG file that are played; the rest is left out with a warning.
 const PICTURES_MAX: usize = 10_000;
@@ -48,6 +49,18 @@ pub struct FileSource {
     /// When the last frame was due.
     last_due: Option<BootTime>,
     next: u32,
+    /// When the last frame was taken, once there was one.
+    taken: Option<BootTime>,
+    /// The last frame, where the reel does not hold it.
+    shown: Shown,
+}
+
+/// The last frame.
+enum Shown {
+    /// The reel's photograph.
+    Photograph,
+    Pixels(Pixels),
+    Decoded(Decoded),
 }
 
 /// What is played.
@@ -87,6 +100,8 @@ impl FileSource {
             timeout: Duration::from_millis(u64::from(config.frame_timeout_ms)),
             last_due: None,
             next: 0,
+            taken: None,
+            shown: Shown::Photograph,
         })
     }
 
@@ -108,35 +123,58 @@ impl FileSource {
         Ok(self.clock.boot())
     }
 
-    fn pixels(&self) -> Result<Pixels, CameraError> {
+    fn show(&mut self) -> Result<(), CameraError> {
         let turn = |count: usize| usize::try_from(self.next).unwrap_or(0).checked_rem(count).unwrap_or(0);
         match &self.reel {
-            Reel::Photograph(photograph) => Ok(photograph.clone()),
+            Reel::Photograph(_) => {}
             Reel::Swaying(sway, (width, height)) => {
-                Ok(Pixels { width: *width, height: *height, rgb: sway.frame(self.next) })
+                let rgb = sway.frame(self.next);
+                self.shown = Shown::Pixels(Pixels { width: *width, height: *height, rgb });
             }
             Reel::Directory(files) => match files.get(turn(files.len())) {
-                Some(file) => read_file(file)
-                    .and_then(|bytes| decode(&bytes, Upright::ByExif))
-                    .map_err(|source| CameraError::Picture { path: file.clone(), source }),
-                None => Err(CameraError::NoPictures { path: self.path.clone() }),
+                Some(file) => {
+                    let pixels = read_file(file)
+                        .and_then(|bytes| decode(&bytes, Upright::ByExif))
+                        .map_err(|source| CameraError::Picture { path: file.clone(), source })?;
+                    self.shown = Shown::Pixels(pixels);
+                }
+                None => return Err(CameraError::NoPictures { path: self.path.clone() }),
             },
             Reel::Stream(bytes, frames) => {
                 let frame = frames.get(turn(frames.len())).and_then(|range| bytes.get(range.clone()));
-                decode(frame.unwrap_or_default(), Upright::AsStored)
-                    .map_err(|source| CameraError::Picture { path: self.path.clone(), source })
+                let mut decoded = match std::mem::replace(&mut self.shown, Shown::Photograph) {
+                    Shown::Decoded(decoded) => decoded,
+                    _ => Decoded::default(),
+                };
+                let done = decoded.decode(frame.unwrap_or_default());
+                self.shown = Shown::Decoded(decoded);
+                done.map_err(|source| CameraError::Picture { path: self.path.clone(), source })?;
             }
         }
+        Ok(())
     }
 }
 
 impl Source for FileSource {
-    fn next_frame(&mut self) -> Result<Frame, CameraError> {
+    fn advance(&mut self) -> Result<(), CameraError> {
+        self.taken = None;
         let taken = self.pace()?;
-        let Pixels { width, height, rgb } = self.pixels()?;
-        let sequence = self.next;
+        self.show()?;
+        self.taken = Some(taken);
         self.next = self.next.wrapping_add(1);
-        Ok(Frame { width, height, rgb, sequence, taken })
+        Ok(())
+    }
+
+    fn frame(&self) -> RawFrame<'_> {
+        let Some(taken) = self.taken else { return RawFrame::NONE };
+        let frame = match (&self.shown, &self.reel) {
+            (Shown::Pixels(pixels), _) | (Shown::Photograph, Reel::Photograph(pixels)) => {
+                RawFrame::of_pixels(pixels)
+            }
+            (Shown::Decoded(decoded), _) => RawFrame::of_decoded(decoded),
+            (Shown::Photograph, _) => RawFrame::NONE,
+        };
+        frame.at(self.next.wrapping_sub(1), taken)
     }
 
     fn describe(&self) -> String {

@@ -6,11 +6,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::CameraError;
 use super::file::Waiter;
 use super::source::{Agreed, Source};
+use super::{CameraError, RawFrame};
 use crate::clock::Clock;
-use crate::picture::Frame;
 
 /// First pause before the camera is opened again; each is twice the one before.
 const PAUSE_LEAST: Duration = Duration::from_millis(50);
@@ -75,14 +74,14 @@ impl Reopening {
 impl Source for Reopening {
     /// At most once a frame: a camera that goes away again at once is broken. So this blocks at most three times the
     /// frame timeout: until the fault, until it is back, until its frame.
-    fn next_frame(&mut self) -> Result<Frame, CameraError> {
+    fn advance(&mut self) -> Result<(), CameraError> {
         let first = match &mut self.inner {
-            Some(source) => source.next_frame(),
-            None => (self.opener)().and_then(|source| self.inner.insert(source).next_frame()),
+            Some(source) => source.advance(),
+            None => (self.opener)().and_then(|source| self.inner.insert(source).advance()),
         };
         match first {
             Err(cause) if cause.wants_reopening() => {
-                let again = self.again(cause)?.next_frame();
+                let again = self.again(cause)?.advance();
                 if again.as_ref().is_err_and(CameraError::wants_reopening) {
                     self.inner = None;
                 }
@@ -90,6 +89,10 @@ impl Source for Reopening {
             }
             other => other,
         }
+    }
+
+    fn frame(&self) -> RawFrame<'_> {
+        self.inner.as_ref().map_or(RawFrame::NONE, |source| source.frame())
     }
 
     fn describe(&self) -> String {
@@ -121,17 +124,11 @@ mod tests {
     struct Scripted(VecDeque<Option<CameraError>>);
 
     impl Source for Scripted {
-        fn next_frame(&mut self) -> Result<Frame, CameraError> {
-            match self.0.pop_front().flatten() {
-                Some(error) => Err(error),
-                None => Ok(Frame {
-                    width: 1,
-                    height: 1,
-                    rgb: vec![0; 3],
-                    sequence: 1,
-                    taken: BootTime::default(),
-                }),
-            }
+        fn advance(&mut self) -> Result<(), CameraError> {
+            self.0.pop_front().flatten().map_or(Ok(()), Err)
+        }
+        fn frame(&self) -> RawFrame<'_> {
+            RawFrame::NONE
         }
         fn describe(&self) -> String {
             format!("{} to come", self.0.len())

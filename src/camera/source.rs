@@ -5,22 +5,35 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::CameraError;
+use super::RawFrame;
 use super::file::{FileSource, ParkedWaiter};
 use super::negotiate::Remark;
 use super::reopen::Reopening;
 use super::v4l2::V4l2Source;
 use crate::clock::Clock;
 use crate::config::model::{Camera, CameraSource};
-use crate::picture::Frame;
 
 /// Something that gives frames. Dropping it stops the stream and frees the device.
 pub trait Source: Send {
-    /// The next frame, stamped with the moment it was taken. Blocks at most the configured frame timeout, and as long
-    /// twice more when the camera went away and came back.
+    /// Gets the next frame, stamped with the moment it was taken. Blocks at most the configured frame timeout, and as
+    /// long twice more when the camera went away and came back.
     ///
     /// # Errors
     /// It may be asked again after each of them.
-    fn next_frame(&mut self) -> Result<Frame, CameraError>;
+    fn advance(&mut self) -> Result<(), CameraError>;
+
+    /// The frame that was got last, in the source's own memory: a driver's buffer, where that can be looked at as it
+    /// is. One without a pixel before the first, and after an error.
+    fn frame(&self) -> RawFrame<'_>;
+
+    /// Both.
+    ///
+    /// # Errors
+    /// As [`Source::advance`].
+    fn next_frame(&mut self) -> Result<RawFrame<'_>, CameraError> {
+        self.advance()?;
+        Ok(self.frame())
+    }
 
     /// One line for people: which camera, which format, which size.
     fn describe(&self) -> String;

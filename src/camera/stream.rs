@@ -2,8 +2,9 @@
 //! given, what is done about damaged ones, when to give up.
 //!
 //! The kernel's documentation (`Documentation/userspace-api/media/v4l/mmap.rst`) asks for this order: all buffers
-//! are queued, the stream is started, a filled buffer is taken out, read, and queued again. Everything the driver
-//! answers is checked, because a wrong index must not become a wrong memory access.
+//! are queued, the stream is started, a filled buffer is taken out, read, and queued again, at once or when the next
+//! frame is asked for. Everything the driver answers is checked, because a wrong index must not become a wrong memory
+//! access.
 
 use std::fmt;
 use std::io;
@@ -144,10 +145,21 @@ impl Ledger {
     }
 }
 
+/// What becomes of the buffer of a frame that was read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Loan {
+    /// The driver gets it at once.
+    GiveBack,
+    /// It can be looked at ([`Stream::lent`]) until the next frame is asked for.
+    Keep,
+}
+
 /// A running stream over a driver.
 pub(super) struct Stream<D: Driver> {
     driver: D,
     ledger: Ledger,
+    /// The buffer that is ours between two calls.
+    lent: Option<Filled>,
 }
 
 /// Wake-ups without a frame, one after the other, that are borne before the driver is called broken.
@@ -157,7 +169,7 @@ impl<D: Driver> Stream<D> {
     /// Queues all buffers and starts.
     pub fn start(driver: D) -> Result<Self, StreamError> {
         let ledger = Ledger::new(driver.count());
-        let mut stream = Self { driver, ledger };
+        let mut stream = Self { driver, ledger, lent: None };
         stream.fill_and_start()?;
         Ok(stream)
     }
@@ -181,8 +193,12 @@ impl<D: Driver> Stream<D> {
         &mut self,
         clock: &dyn Clock,
         at_most: Duration,
+        loan: Loan,
         mut read: impl FnMut(&[u8]) -> Result<T, E>,
     ) -> Result<(T, u32), StreamError> {
+        if let Some(lent) = self.lent.take() {
+            self.give(lent.index)?;
+        }
         let deadline = clock.boot().plus(at_most);
         let mut damage = Damage::default();
         let mut restarted = false;
@@ -220,7 +236,11 @@ impl<D: Driver> Stream<D> {
                 Some(bytes) => read(bytes).map_err(|error| error.to_string()),
                 None => Err(format!("{} bytes claimed, more than the buffer holds", filled.bytes_used)),
             };
-            self.give(filled.index)?;
+            if got.is_ok() && loan == Loan::Keep {
+                self.lent = Some(filled);
+            } else {
+                self.give(filled.index)?;
+            }
             match got {
                 Ok(got) => return Ok((got, filled.sequence)),
                 Err(why) => {
@@ -229,6 +249,11 @@ impl<D: Driver> Stream<D> {
                 }
             }
         }
+    }
+
+    /// The frame that was read last and kept.
+    pub fn lent(&self) -> Option<&[u8]> {
+        self.lent.and_then(|lent| self.driver.payload(lent.index, lent.bytes_used))
     }
 
     /// Takes out all that is filled, at most once around; gives back all but the newest good one.

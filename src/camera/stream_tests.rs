@@ -140,7 +140,11 @@ fn bench(acts: impl IntoIterator<Item = Act>, burst: usize) -> Bench {
 
 impl Bench {
     fn next(&mut self) -> Result<(u8, u32), StreamError> {
-        self.stream.next(&*self.clock, Duration::from_millis(500), |bytes| {
+        self.next_on(Loan::GiveBack)
+    }
+
+    fn next_on(&mut self, loan: Loan) -> Result<(u8, u32), StreamError> {
+        self.stream.next(&*self.clock, Duration::from_millis(500), loan, |bytes| {
             if bytes[0] == 0 { Err("a frame of zeros") } else { Ok(bytes[0]) }
         })
     }
@@ -154,6 +158,27 @@ fn frames_come_in_order_and_their_buffers_go_back() {
     }
     assert!(matches!(bench.next(), Err(StreamError::Timeout)));
     assert_eq!(*bench.log.lock().unwrap(), ["start with 3"]);
+}
+
+#[test]
+fn a_frame_that_is_kept_stays_ours_until_the_next_is_asked_for() {
+    let mut bench = bench((1..=20).map(Act::Fill), 1);
+    assert_eq!(bench.stream.lent(), None);
+    for number in 1..=20u8 {
+        assert_eq!(bench.next_on(Loan::Keep).unwrap().0, number);
+        // The scripted driver fails when a buffer is read that it has.
+        assert_eq!(bench.stream.lent(), Some(&[number; 4][..]));
+    }
+    assert!(bench.next_on(Loan::Keep).is_err());
+    assert_eq!(bench.stream.lent(), None);
+}
+
+#[test]
+fn after_a_restart_the_kept_buffer_is_the_drivers_too() {
+    let mut bench = bench([Act::Fill(1), Act::Fail(EIO), Act::Fill(4)], 1);
+    assert_eq!(bench.next_on(Loan::Keep).unwrap().0, 1);
+    assert_eq!(bench.next_on(Loan::Keep).unwrap().0, 4);
+    assert_eq!(*bench.log.lock().unwrap(), ["start with 3", "stop", "start with 3"]);
 }
 
 #[test]
@@ -256,12 +281,15 @@ proptest! {
     // The scripted driver itself asserts that no buffer is queued twice or read while the driver has it.
     #[test]
     fn whatever_the_driver_does_no_buffer_is_in_two_hands(
-        acts in prop::collection::vec(any_act(), 0..60), burst in 1usize..4,
+        acts in prop::collection::vec(any_act(), 0..60), burst in 1usize..4, keep: bool,
     ) {
         let mut bench = bench(acts, burst);
         for _ in 0..60 {
-            match bench.next() {
-                Ok((byte, _)) => prop_assert_ne!(byte, 0),
+            match bench.next_on(if keep { Loan::Keep } else { Loan::GiveBack }) {
+                Ok((byte, _)) => {
+                    prop_assert_ne!(byte, 0);
+                    prop_assert_eq!(bench.stream.lent().map(|lent| lent[0]), keep.then_some(byte));
+                }
                 Err(StreamError::Timeout | StreamError::Damaged(_)) => {}
                 // The source is dropped after these.
                 Err(StreamError::BadAnswer(_) | StreamError::Call { .. }) => break,

@@ -8,17 +8,17 @@ use std::time::Duration;
 
 use rustix::io::Errno;
 
-use super::convert::{Layout, to_pixels};
+use super::convert::{Format, FrameError, Layout};
 use super::holders::{holders_of, sentence};
 use super::mmap::Mapped;
 use super::negotiate::{Remark, agree, differences};
 use super::node::Node;
 use super::source::{Agreed, Source};
-use super::stream::{Stream, StreamError};
-use super::{CameraError, controls, devices};
-use crate::clock::Clock;
+use super::stream::{Loan, Stream, StreamError};
+use super::{CameraError, RawFrame, controls, devices};
+use crate::clock::{BootTime, Clock};
 use crate::config::model::Camera;
-use crate::picture::{Frame, Pixels};
+use crate::picture::ycc::Decoded;
 
 /// A camera that streams.
 pub(super) struct V4l2Source {
@@ -27,6 +27,10 @@ pub(super) struct V4l2Source {
     stream: Stream<Mapped>,
     clock: Arc<dyn Clock>,
     timeout: Duration,
+    /// Number and moment of the frame that is lent.
+    last: Option<(u32, BootTime)>,
+    /// And its pixels, when it came as a JPEG; those of other formats stay in the driver's buffer.
+    decoded: Decoded,
 }
 
 impl V4l2Source {
@@ -69,25 +73,36 @@ impl V4l2Source {
             fps,
             remarks,
         };
-        Ok(Self { agreed, layout, stream, clock, timeout })
+        Ok(Self { agreed, layout, stream, clock, timeout, last: None, decoded: Decoded::default() })
     }
 }
 
 impl Source for V4l2Source {
-    fn next_frame(&mut self) -> Result<Frame, CameraError> {
-        let layout = self.layout;
-        let clock = &*self.clock;
-        // Decoded straight from the driver's buffer.
-        let read = |bytes: &[u8]| {
+    fn advance(&mut self) -> Result<(), CameraError> {
+        self.last = None;
+        let Self { layout, clock, decoded, .. } = self;
+        // Read straight from the driver's buffer.
+        let read = |bytes: &[u8]| -> Result<BootTime, FrameError> {
             let taken = clock.boot();
-            to_pixels(layout, bytes).map(|pixels| (pixels, taken))
+            match RawFrame::of_buffer(*layout, bytes) {
+                Some(frame) => drop(frame.view()?),
+                None => decoded.decode(bytes)?,
+            }
+            Ok(taken)
         };
-        let ((pixels, taken), sequence) = self
+        let loan = if layout.format == Format::Mjpg { Loan::GiveBack } else { Loan::Keep };
+        let (taken, sequence) = self
             .stream
-            .next(clock, self.timeout, read)
+            .next(&**clock, self.timeout, loan, read)
             .map_err(|error| of_stream(&self.agreed.path, self.timeout, error))?;
-        let Pixels { width, height, rgb } = pixels;
-        Ok(Frame { width, height, rgb, sequence, taken })
+        self.last = Some((sequence, taken));
+        Ok(())
+    }
+
+    fn frame(&self) -> RawFrame<'_> {
+        let Some((sequence, taken)) = self.last else { return RawFrame::NONE };
+        let lent = self.stream.lent().and_then(|bytes| RawFrame::of_buffer(self.layout, bytes));
+        lent.unwrap_or_else(|| RawFrame::of_decoded(&self.decoded)).at(sequence, taken)
     }
 
     fn describe(&self) -> String {

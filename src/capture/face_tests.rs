@@ -2,6 +2,7 @@ use super::super::Hint;
 use super::super::burst::{Burst, Failure, Plan, Step};
 use super::super::gate::{Measures, measure};
 use super::*;
+use crate::camera::RawFrame;
 use crate::camera::sway::Sway;
 use crate::eyes::{Detector, Face, FrameView, Landmarks, Light, Pass, Tracker};
 use crate::picture::read::{Upright, decode, read_file};
@@ -131,7 +132,7 @@ fn play(count: u32, give_up_ms: u32, mut of: impl FnMut(u32) -> Vec<u8>) -> (Bur
         let frame = Frame { width: 640, height: 480, rgb: of(number), sequence: number, taken };
         let sight = detector.look(&FrameView::rgb(640, 480, &frame.rgb).unwrap(), tracker.next());
         tracker.saw(&sight);
-        let step = burst.step(&Measures { sight: Some(sight), ..measure(&frame) });
+        let step = burst.step(&Measures { sight: Some(sight), ..measure(&RawFrame::from(&frame)) });
         steps.push(step);
         if burst.is_complete() || matches!(step, Step::Failed(_)) {
             break;

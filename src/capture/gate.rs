@@ -1,7 +1,7 @@
 //! PURE. One frame's measures and whether it may be used.
 //!
-//! The measures cost one pass over the frame. Light is the mean of all pixels' luma. Sharpness is taken from the
-//! luma averaged down to 160x160: variance of the Laplacian over the squared mean, so that neither the camera's
+//! The measures cost two passes over the camera's own bytes, one of them for the digest. Light is the mean of all
+//! pixels' luma. Sharpness is taken from the luma averaged down to 160x160: variance of the Laplacian over the squared mean, so that neither the camera's
 //! resolution nor the light moves it much. Noise in the dark inflates it, hence light is judged first.
 //!
 //! Frozen means that the picture is byte for byte the one before (sensor noise makes that impossible for a
@@ -10,10 +10,10 @@
 use std::time::Duration;
 
 use super::Hint;
+use crate::camera::RawFrame;
 use crate::clock::BootTime;
 use crate::config::model;
-use crate::eyes::{GRID, Sight, sharpness};
-use crate::picture::Frame;
+use crate::eyes::{FrameView, Overview, Overviews, Sight};
 
 /// A picture without a cell brighter than this is black: a covered lens or a dead sensor, not a dark room.
 const BLACK_CELL_MAX: f32 = 12.0;
@@ -225,80 +225,40 @@ pub(super) fn reaches(value: f32, least: f32) -> bool {
     value >= least
 }
 
-/// Measures a frame. A frame without pixels measures as black.
-pub fn measure(frame: &Frame) -> Measures {
-    let grid = Grid::of(frame);
-    Measures {
-        width: frame.width,
-        height: frame.height,
-        luminance_mean: grid.luminance_mean,
-        sharpness: sharpness(grid.cells.as_chunks().0),
-        black: grid.cells.iter().all(|cell| *cell <= BLACK_CELL_MAX),
-        digest: digest(frame),
-        sequence: frame.sequence,
-        taken: frame.taken,
-        sight: None,
+/// Measures frames, in memory of its own.
+#[derive(Default)]
+pub struct Meter(Overviews);
+
+impl Meter {
+    /// Measures a frame, in the camera's own bytes. A frame without pixels measures as black.
+    pub fn measure(&mut self, frame: &RawFrame<'_>) -> Measures {
+        let seen = frame.view().map(|view| self.measure_view(&view)).ok();
+        let size = u64::from(frame.width & 0xffff) << 16 | u64::from(frame.height & 0xffff);
+        Measures {
+            width: frame.width,
+            height: frame.height,
+            luminance_mean: seen.map_or(0.0, |(seen, _)| seen.luma_mean),
+            sharpness: seen.map_or(0.0, |(seen, _)| seen.sharpness),
+            black: seen.is_none_or(|(seen, _)| seen.brightest <= BLACK_CELL_MAX),
+            digest: size << 32 | seen.map_or(0, |(_, crc)| u64::from(crc)),
+            sequence: frame.sequence,
+            taken: frame.taken,
+            sight: None,
+        }
+    }
+
+    /// What is measured of the pixels alone; the number is the CRC-32 of their bytes: hardware computes it on all
+    /// targets that matter.
+    pub fn measure_view(&mut self, view: &FrameView<'_>) -> (Overview, u32) {
+        let mut crc = crc32fast::Hasher::new();
+        view.pieces().for_each(|piece| crc.update(piece));
+        (self.0.of(view), crc.finalize())
     }
 }
 
-/// CRC-32 of the pixels beside the frame's size: hardware computes it on all targets that matter.
-fn digest(frame: &Frame) -> u64 {
-    let size = u64::from(frame.width & 0xffff) << 16 | u64::from(frame.height & 0xffff);
-    size << 32 | u64::from(crc32fast::hash(&frame.rgb))
-}
-
-/// The frame's luma averaged down to 160x160.
-struct Grid {
-    cells: Vec<f32>,
-    luminance_mean: f32,
-}
-
-impl Grid {
-    fn of(frame: &Frame) -> Self {
-        let (width, height) = (index(frame.width), index(frame.height));
-        let mut grid = Self { cells: vec![0.0; GRID * GRID], luminance_mean: 0.0 };
-        if width == 0 || height == 0 {
-            return grid;
-        }
-        let columns: Vec<(usize, usize)> = (0..GRID).map(|cell| bounds(cell, width)).collect();
-        let mut lumas = vec![0u32; width];
-        let mut total = 0u64;
-        for (cell_row, cells) in grid.cells.as_chunks_mut::<GRID>().0.iter_mut().enumerate() {
-            let (top, bottom) = bounds(cell_row, height);
-            lumas.fill(0);
-            for row in frame.rgb.chunks_exact(width * 3).take(bottom).skip(top) {
-                for (sum, pixel) in lumas.iter_mut().zip(row.as_chunks::<3>().0) {
-                    *sum += luma(*pixel);
-                }
-            }
-            for (cell, (left, right)) in cells.iter_mut().zip(&columns) {
-                let sum: u64 =
-                    lumas.get(*left..*right).unwrap_or_default().iter().map(|sum| u64::from(*sum)).sum();
-                let count = (bottom - top) * (right - left);
-                *cell = sum as f32 / (count as f32 * 256.0);
-            }
-            total += lumas.iter().map(|sum| u64::from(*sum)).sum::<u64>();
-        }
-        // Rows are counted once each only when there are at least as many as cells; smaller frames are refused.
-        let rows: usize = (0..GRID).map(|cell| bounds(cell, height)).map(|(top, bottom)| bottom - top).sum();
-        grid.luminance_mean = (total as f64 / (width as f64 * rows as f64 * 256.0)) as f32;
-        grid
-    }
-}
-
-/// Luma in 1/256, BT.601.
-fn luma([red, green, blue]: [u8; 3]) -> u32 {
-    77 * u32::from(red) + 150 * u32::from(green) + 29 * u32::from(blue)
-}
-
-/// The pixels under one cell, at least one.
-fn bounds(cell: usize, side: usize) -> (usize, usize) {
-    let start = (cell * side / GRID).min(side.saturating_sub(1));
-    (start, ((cell + 1) * side / GRID).max(start + 1))
-}
-
-fn index(side: u32) -> usize {
-    usize::try_from(side).unwrap_or(0)
+/// Measures a single frame.
+pub fn measure(frame: &RawFrame<'_>) -> Measures {
+    Meter::default().measure(frame)
 }
 
 #[cfg(test)]

@@ -4,8 +4,8 @@ use super::CaptureError;
 use super::face::{FaceLimits, Watch};
 use super::gate::Reason;
 use super::run::Eyes;
+use crate::camera::RawFrame;
 use crate::config::model;
-use crate::picture::Frame;
 
 /// What one frame shows, judged as a burst would.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ impl Lookout {
     ///
     /// # Errors
     /// The detector cannot look at such a frame.
-    pub fn look(&mut self, frame: &Frame) -> Result<Glimpse, CaptureError> {
+    pub fn look(&mut self, frame: &RawFrame<'_>) -> Result<Glimpse, CaptureError> {
         let sight = self.eyes.look(frame)?;
         self.watch.saw(Some(&sight), frame.taken);
         let judged = self.limits.judge(Some(&sight), self.watch.is_known());

@@ -17,6 +17,9 @@ const LOOK_EVERY: Duration = Duration::from_millis(300);
 /// Longest that anybody waits for a verdict: the guard gives no longer window.
 const WATCH_MAX: Duration = Duration::from_secs(30);
 
+/// Frames in a row that may be missing.
+const DAMAGED_MAX: u32 = 10;
+
 /// Looks for the face until `over`, and tells each time that it is there.
 pub fn stay(
     source: &mut dyn Source,
@@ -26,10 +29,17 @@ pub fn stay(
     over: &dyn Fn() -> bool,
 ) {
     let Ok(Some(mut eyes)) = Eyes::open(config) else { return };
-    let (started, mut known, mut looked) = (clock.boot(), false, None);
+    let (started, mut known, mut looked, mut damaged) = (clock.boot(), false, None, 0);
     while !over() && clock.boot().since(started) < WATCH_MAX {
-        // The camera may come back; until then nobody is seen.
-        let Ok(frame) = source.next_frame() else { continue };
+        let Ok(frame) = source.next_frame() else {
+            // A frame may be damaged; a camera that gives nothing else shows nobody.
+            damaged += 1;
+            if damaged > DAMAGED_MAX {
+                return;
+            }
+            continue;
+        };
+        damaged = 0;
         if looked.is_some_and(|at: BootTime| frame.taken.since(at) < LOOK_EVERY) {
             continue;
         }
@@ -45,7 +55,7 @@ pub fn stay(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::CameraError;
+    use crate::camera::{CameraError, RawFrame};
     use crate::clock::{ManualClock, Wall};
     use crate::config::model::{Camera, CameraSource, FaceCheck, FileMode};
     use crate::picture::Frame;
@@ -54,6 +64,7 @@ mod tests {
     /// Ten frames a second of the test picture, but only grey between the moments given, and no camera after the third.
     struct Played {
         face: Frame,
+        shown: Frame,
         clock: Arc<ManualClock>,
         leaves: u64,
         returns: u64,
@@ -61,17 +72,21 @@ mod tests {
     }
 
     impl Source for Played {
-        fn next_frame(&mut self) -> Result<Frame, CameraError> {
+        fn advance(&mut self) -> Result<(), CameraError> {
             self.clock.advance(Duration::from_millis(100));
             let (taken, now) = (self.clock.boot(), self.clock.boot().as_millis());
             if now >= self.unplugged {
                 return Err(CameraError::FileNotSet);
             }
-            let mut frame = Frame { taken, ..self.face.clone() };
+            self.shown = Frame { taken, ..self.face.clone() };
             if (self.leaves..self.returns).contains(&now) {
-                frame.rgb.fill(120);
+                self.shown.rgb.fill(120);
             }
-            Ok(frame)
+            Ok(())
+        }
+
+        fn frame(&self) -> RawFrame<'_> {
+            (&self.shown).into()
         }
 
         fn describe(&self) -> String {
@@ -90,9 +105,11 @@ mod tests {
             mode: FileMode::Plain,
             ..Camera::default()
         };
-        let face = crate::camera::open(&camera, clock.clone()).unwrap().next_frame().unwrap();
+        let face =
+            crate::camera::open(&camera, clock.clone()).unwrap().next_frame().unwrap().to_frame().unwrap();
         let start = clock.boot().as_millis();
         let mut source = Played {
+            shown: face.clone(),
             face,
             clock: clock.clone(),
             leaves: start + 2000,

@@ -1,13 +1,14 @@
-//! The shell of a burst: asks the source for frames, lets [`Burst`] judge, encodes what it takes.
+//! The shell of a burst: asks the source for frames, lets [`Burst`] judge, encodes what it takes. A frame is looked at
+//! in the source's own bytes; only one that is taken becomes RGB.
 
 use super::burst::{Burst, Failure, Step};
 use super::encode::{self, View};
-use super::gate::{Measures, measure};
+use super::gate::{Measures, Meter};
 use super::{CaptureError, CaptureSet, Hint, Origin};
-use crate::camera::Source;
+use crate::camera::{RawFrame, Source};
 use crate::clock::{BootTime, Clock};
 use crate::config::model::{self, FaceCheck};
-use crate::eyes::{Detector, EyesError, FrameView, Sight, Tracker};
+use crate::eyes::{Detector, EyesError, Sight, Tracker};
 use crate::picture::{Frame, Jpeg};
 
 /// What a burst tells while it runs.
@@ -65,6 +66,7 @@ pub fn capture(
     let mut burst = Burst::new(config.into(), started);
     let mut album = Album::new(config);
     let mut eyes = Eyes::open(config)?;
+    let mut meter = Meter::default();
     let mut hint = None;
     loop {
         if cancelled() {
@@ -75,7 +77,7 @@ pub fn capture(
         }
         let frame = source.next_frame()?;
         let sight = eyes.as_mut().map(|eyes| eyes.look(&frame)).transpose()?;
-        let measures = Measures { sight, ..measure(&frame) };
+        let measures = Measures { sight, ..meter.measure(&frame) };
         let step = burst.step(&measures);
         log::trace!(
             sequence = frame.sequence, luminance = measures.luminance_mean, sharpness = measures.sharpness;
@@ -90,10 +92,10 @@ pub fn capture(
         match step {
             Step::Wait => {}
             Step::TakeLiveness(_) => {
-                let taken = album.take_liveness(&frame)?;
+                let taken = album.take_liveness(&frame.to_frame()?)?;
                 progress(Progress::Liveness { taken, of: config.liveness_count });
             }
-            Step::TakeSelfie => album.candidate = Some(frame),
+            Step::TakeSelfie => album.candidate = Some(frame.to_frame()?),
             Step::Restart => album = Album::new(config),
             Step::Failed(failure) => return Err(album.failed(failure, started, clock.boot())),
         }
@@ -124,9 +126,8 @@ impl Eyes {
         (config.face == FaceCheck::Required).then(open).transpose()
     }
 
-    pub(super) fn look(&mut self, frame: &Frame) -> Result<Sight, EyesError> {
-        let view = FrameView::rgb(frame.width, frame.height, &frame.rgb)?;
-        let sight = self.detector.look(&view, self.tracker.next());
+    pub(super) fn look(&mut self, frame: &RawFrame<'_>) -> Result<Sight, EyesError> {
+        let sight = self.detector.look(&frame.view()?, self.tracker.next());
         self.tracker.saw(&sight);
         Ok(sight)
     }

@@ -7,7 +7,6 @@ use crate::capture::gate::{self, Light, Limits};
 use crate::capture::{Survey, encode};
 use crate::clock::{Clock, SystemClock};
 use crate::config::model::{Camera, CameraSource, Config};
-use crate::picture::Frame;
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -166,7 +165,8 @@ fn node_text(node: &NodeFacts) -> String {
 }
 
 fn look(source: &mut dyn Source, frames: u32) -> Result<Survey, CameraError> {
-    let seen = (0..frames).map(|_| source.next_frame().map(|frame| gate::measure(&frame)));
+    let mut meter = gate::Meter::default();
+    let seen = (0..frames).map(|_| source.next_frame().map(|frame| meter.measure(&frame)));
     Ok(Survey::of(&seen.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -263,11 +263,11 @@ fn snapshot(format: output::Format, config: &Config, file: &Path) -> Result<(), 
     );
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut source = camera::open(&config.camera, clock).map_err(|error| failed(&error))?;
-    let mut next = || source.next_frame().map_err(|error| failed(&error));
-    let mut frame: Frame = next()?;
-    for _ in 0..SETTLE_FRAMES {
-        frame = next()?;
+    for _ in 0..=SETTLE_FRAMES {
+        source.advance().map_err(|error| failed(&error))?;
     }
+    let raw = source.frame();
+    let frame = raw.to_frame().map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
     let view = encode::View { width: frame.width, height: frame.height, rgb: &frame.rgb };
     let jpeg = encode::selfie(view, config.capture.jpeg_quality)
         .map_err(|error| Failure::failed(error.to_string(), error.remedy()))?;
@@ -277,7 +277,7 @@ fn snapshot(format: output::Format, config: &Config, file: &Path) -> Result<(), 
             "name a new file in a directory that you may write",
         )
     })?;
-    let luminance = gate::measure(&frame).luminance_mean;
+    let luminance = gate::measure(&raw).luminance_mean;
     output::line(&match format {
         output::Format::Json => json!({
             "kind": "done", "file": file, "bytes": jpeg.0.len(), "width": frame.width, "height": frame.height,

@@ -31,9 +31,10 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
     let what = source.describe();
     let begin = clock.boot();
     let mut measures: Vec<Measures> = Vec::new();
+    let mut meter = gate::Meter::default();
     while measures.len() < FRAMES && clock.boot().since(begin) < LOOK {
         match source.next_frame() {
-            Ok(frame) => measures.push(gate::measure(&frame)),
+            Ok(frame) => measures.push(meter.measure(&frame)),
             Err(error) => return each(Finding::failure("camera", error.to_string(), error.remedy())),
         }
     }

@@ -3,8 +3,11 @@ use proptest::prelude::*;
 
 fn cells(view: &FrameView<'_>, bounds: &Bounds, side: usize) -> Vec<Option<[f32; 3]>> {
     let mut cells = vec![None; side * side];
-    each_cell(view, bounds, side, &mut Sums::default(), |column, row, colour| {
-        assert!(cells[row * side + column].replace(colour).is_none(), "a cell twice");
+    each_row(view, &view.channels, bounds, side, &mut Sums::default(), |found| {
+        let (row, column) = (found.row, found.column);
+        for (next, colour) in found.colours().enumerate() {
+            assert!(cells[row * side + column + next].replace(colour).is_none(), "a cell twice");
+        }
     });
     cells
 }
@@ -89,19 +92,59 @@ fn the_highest_cell_does_not_overflow() {
     assert!(seen.iter().flatten().all(|colour| *colour == [255.0; 3]));
 }
 
+/// Each cell for itself, sample by sample.
+fn plain(view: &FrameView<'_>, bounds: &Bounds, side: usize) -> Vec<Option<[f32; 3]>> {
+    let steps = |begin, length, limit| Steps { begin, length, side, limit };
+    let across = steps(bounds.left, bounds.width(), view.width);
+    let down = steps(bounds.top, bounds.height(), view.height);
+    let cell = |at: usize| {
+        let ((left, right), (top, bottom)) = (across.pixels(at % side)?, down.pixels(at / side)?);
+        let means = view.channels.map(|channel| {
+            let plane = &view.planes[channel.plane];
+            let columns = if channel.halved { left / 2..right.div_ceil(2) } else { left..right };
+            let (mut sum, mut count) = (0_u32, 0_usize);
+            for row in plane.rows(top, bottom) {
+                let samples = columns.clone().map(|column| row[channel.offset + column * channel.step]);
+                count += columns.len();
+                sum += samples.map(u32::from).sum::<u32>();
+            }
+            sum as f32 / count as f32
+        });
+        Some(view.colour.rgb(means))
+    };
+    (0..side * side).map(cell).collect()
+}
+
+fn any_view(format: u8, width: u32, height: u32, padding: u32, bytes: &[u8]) -> FrameView<'_> {
+    match format {
+        0 => FrameView::rgb(width, height, bytes),
+        1 => FrameView::ycc(width, height, bytes),
+        2 => FrameView::yuyv(width, height, width.div_ceil(2) * 4 + padding, bytes),
+        _ => FrameView::nv12(width, height, width.next_multiple_of(2) + padding, bytes),
+    }
+    .unwrap()
+}
+
 proptest! {
     #[test]
+    fn sums_side_by_side_are_those_of_each_cell_to_the_last_bit(
+        width in 1u32..80, height in 1u32..80, padding in 0u32..9, format in 0u8..4,
+        left in -40.0f32..80.0, top in -40.0f32..80.0, across in 1.0f32..150.0, down in 1.0f32..150.0,
+        side in prop::sample::select(vec![1, 8, 31]),
+    ) {
+        let bytes = noise(80 * 3 * 80 + 9 * 160);
+        let view = any_view(format, width, height, padding, &bytes);
+        let bounds = bounds(left, top, across, down);
+        prop_assert_eq!(cells(&view, &bounds, side), plain(&view, &bounds, side));
+    }
+
+    #[test]
     fn err_any_rectangle_of_any_frame_is_looked_at_without_a_panic(
-        width in 1u32..80, height in 1u32..80, padding in 0u32..9, format in 0..4,
+        width in 1u32..80, height in 1u32..80, padding in 0u32..9, format in 0u8..4,
         corners in prop::array::uniform4(prop_oneof![any::<f32>(), -200.0f32..300.0]), side in prop::sample::select(vec![128, 160]),
     ) {
         let bytes = noise(80 * 3 * 80 + 9 * 160);
-        let view = match format {
-            0 => FrameView::rgb(width, height, &bytes),
-            1 => FrameView::ycc(width, height, &bytes),
-            2 => FrameView::yuyv(width, height, width.div_ceil(2) * 4 + padding, &bytes),
-            _ => FrameView::nv12(width, height, width.next_multiple_of(2) + padding, &bytes),
-        }.unwrap();
+        let view = any_view(format, width, height, padding, &bytes);
         let [left, top, right, bottom] = corners;
         for colour in cells(&view, &Bounds { left, top, right, bottom }, side).into_iter().flatten() {
             prop_assert!(colour.iter().all(|value| (0.0..=255.0).contains(value)), "{colour:?}");

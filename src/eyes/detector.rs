@@ -4,7 +4,7 @@
 //! the box and landmarks that everything else uses: a single pass over a whole frame is noisy, and makes the box of a
 //! small face far too large.
 
-use super::area::{Sums, each_cell};
+use super::area::{Sums, each_row};
 use super::error::EyesError;
 use super::face::{Bounds, Face, Point};
 use super::measure::{self, FaceMeasure, Scratch};
@@ -134,8 +134,12 @@ impl Detector {
 
     fn fill(&mut self, view: &FrameView<'_>, square: &Bounds) {
         let mut input = self.network.black_input();
-        each_cell(view, square, SIDE, &mut self.sums, |column, row, colour| {
-            input.set(column, row, colour.map(|value| value / 127.5 - 1.0));
+        each_row(view, &view.channels, square, SIDE, &mut self.sums, |cells| {
+            let Some(row) = input.row(cells.row) else { return };
+            let pixels = row.get_mut(cells.column..).unwrap_or_default();
+            for (pixel, [red, green, blue]) in pixels.iter_mut().zip(cells.colours()) {
+                *pixel = [red / 127.5 - 1.0, green / 127.5 - 1.0, blue / 127.5 - 1.0];
+            }
         });
     }
 }

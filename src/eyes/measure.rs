@@ -5,7 +5,7 @@
 //! neither the camera's size nor the skin's tone is taken for focus (docs/eyes.md). Noise inflates sharpness, so
 //! judge light first.
 
-use super::area::{Sums, each_cell, luma};
+use super::area::{Sums, each_row};
 use super::face::{Bounds, Face};
 use super::pose::Pose;
 use super::view::FrameView;
@@ -53,9 +53,12 @@ const BRIGHT_MIN: u8 = 247;
 /// Rows of the box that are looked at pixel by pixel, at most.
 const ROWS_MAX: usize = 160;
 
+/// A picture of 160x160 cells.
+type Grid = [[f32; GRID]];
+
 /// Memory for measuring.
 pub(super) struct Scratch {
-    cells: Vec<f32>,
+    cells: Vec<[f32; GRID]>,
     /// Luma of three rows.
     rows: [Vec<u8>; 3],
     /// The middle one's difference from its neighbours.
@@ -64,7 +67,7 @@ pub(super) struct Scratch {
 
 impl Scratch {
     pub(super) fn new() -> Self {
-        Self { cells: vec![0.0; GRID * GRID], rows: Default::default(), curve: Vec::new() }
+        Self { cells: vec![[0.0; GRID]; GRID], rows: Default::default(), curve: Vec::new() }
     }
 }
 
@@ -93,54 +96,130 @@ pub(super) fn light(view: &FrameView<'_>, seen: &Bounds, sums: &mut Sums, scratc
     if seen.width() < 1.0 || seen.height() < 1.0 {
         return Light::default();
     }
-    scratch.cells.fill(0.0);
-    let cells = scratch.cells.as_chunks_mut::<GRID>().0;
-    each_cell(view, seen, GRID, sums, |column, row, colour| {
-        if let Some(cell) = cells.get_mut(row).and_then(|row| row.get_mut(column)) {
-            *cell = luma(colour);
-        }
-    });
-    let rows: &[[f32; GRID]] = cells;
+    average(view, seen, sums, &mut scratch.cells, |_, _, _| ());
+    let rows = scratch.cells.as_slice();
     let mean = mean(rows);
     let pixels = Pixels::count(view, seen, &mut scratch.rows, &mut scratch.curve);
     Light {
         luma_mean: mean,
         dark_share: pixels.share(pixels.dark),
         bright_share: pixels.share(pixels.bright),
-        contrast: if mean > 0.0 { deviation(rows) / mean } else { 0.0 },
+        contrast: if mean > 0.0 { deviation(rows, mean) / mean } else { 0.0 },
         noise: pixels.noise(),
-        sharpness: sharpness(rows),
+        sharpness: sharpness(rows, mean),
+    }
+}
+
+/// Luma of a rectangle's cells; 0 beside the frame. `weigh` hears of each row the pixels under it, down and across, and
+/// its cells.
+fn average(
+    view: &FrameView<'_>,
+    bounds: &Bounds,
+    sums: &mut Sums,
+    grid: &mut Grid,
+    mut weigh: impl FnMut(usize, &[(usize, usize)], &[f32]),
+) {
+    grid.as_flattened_mut().fill(0.0);
+    each_row(view, view.luma_channels(), bounds, GRID, sums, |cells| {
+        let (row, column, rows, columns) = (cells.row, cells.column, cells.rows, cells.columns);
+        let into = grid.get_mut(row).and_then(|row| row.get_mut(column..)).unwrap_or_default();
+        into.iter_mut().zip(cells.lumas()).for_each(|(cell, luma)| *cell = luma);
+        weigh(rows, columns, into);
+    });
+}
+
+/// Light and sharpness of a whole frame.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Overview {
+    /// Mean luma, 0 to 255.
+    pub luma_mean: f32,
+    /// Luma of the brightest of 160x160 cells, 0 to 255.
+    pub brightest: f32,
+    /// Variance of the Laplacian of the cells over the squared mean.
+    pub sharpness: f32,
+}
+
+/// Measures whole frames, whoever is on them.
+pub struct Overviews {
+    sums: Sums,
+    cells: Vec<[f32; GRID]>,
+}
+
+impl Default for Overviews {
+    fn default() -> Self {
+        Self { sums: Sums::default(), cells: vec![[0.0; GRID]; GRID] }
+    }
+}
+
+impl Overviews {
+    /// Measures a frame.
+    pub fn of(&mut self, view: &FrameView<'_>) -> Overview {
+        let frame = Bounds { left: 0.0, top: 0.0, right: view.width as f32, bottom: view.height as f32 };
+        let (mut sums, mut brightest, mut widths) = ([0.0_f32; GRID], [0.0_f32; GRID], [0.0_f32; GRID]);
+        let mut height = 0.0;
+        average(view, &frame, &mut self.sums, &mut self.cells, |rows, columns, cells| {
+            let rows = rows as f32;
+            for ((sum, most), cell) in sums.iter_mut().zip(&mut brightest).zip(cells) {
+                *sum += *cell * rows;
+                *most = if *cell > *most { *cell } else { *most };
+            }
+            if height == 0.0 {
+                let pixels = columns.iter().map(|(left, right)| (right - left) as f32);
+                widths.iter_mut().zip(pixels).for_each(|(width, pixels)| *width = pixels);
+            }
+            height += rows;
+        });
+        let light: f64 = sums.iter().zip(widths).map(|(sum, width)| f64::from(*sum) * f64::from(width)).sum();
+        let pixels = f64::from(height) * f64::from(widths.iter().sum::<f32>());
+        let rows = self.cells.as_slice();
+        Overview {
+            luma_mean: (light / pixels.max(1.0)) as f32,
+            brightest: brightest.into_iter().fold(0.0, f32::max),
+            sharpness: sharpness(rows, mean(rows)),
+        }
     }
 }
 
 /// Mean over the parts of the standard deviation within each.
-fn deviation(rows: &[[f32; GRID]]) -> f32 {
-    let parts = (GRID / PART) * (GRID / PART);
+fn deviation(rows: &Grid, mean: f32) -> f32 {
     let mut sum = 0.0;
     for band in rows.chunks_exact(PART) {
-        for part in 0..GRID / PART {
-            let cells = band.iter().flat_map(|row| row.iter().skip(part * PART).take(PART));
-            sum += variance(cells.copied()).sqrt();
+        let mut moments = Moments::<GRID>::new();
+        for row in band {
+            // Less the mean, so that little is lost to rounding.
+            moments.add(row.iter().map(|cell| cell - mean));
         }
+        sum += moments.variances::<PART>().map(f32::sqrt).sum::<f32>();
     }
-    sum / parts as f32
+    sum / ((GRID / PART) * (GRID / PART)) as f32
 }
 
 /// Variance of the 4-neighbour Laplacian over the squared mean; 0 for cells without light.
-pub fn sharpness(rows: &[[f32; GRID]]) -> f32 {
-    let mean = mean(rows);
+fn sharpness(rows: &Grid, mean: f32) -> f32 {
     if mean <= 0.0 {
         return 0.0;
     }
-    let edges = threes(rows).flat_map(|[above, here, below]| {
-        let middle = threes(here).zip(above.iter().skip(1)).zip(below.iter().skip(1));
-        middle.map(|(([left, centre, right], above), below)| above + below + left + right - 4.0 * centre)
-    });
-    variance(edges) / mean / mean
+    let mut edges = Moments::<{ GRID - 2 }>::new();
+    for [above, here, below] in threes(rows) {
+        let columns =
+            from(above, 1).zip(from(below, 1)).zip(from(here, 0)).zip(from(here, 2)).zip(from(here, 1));
+        edges.add(
+            columns.map(|((((above, below), left), right), here)| above + below + left + right - 4.0 * here),
+        );
+    }
+    edges.variances::<{ GRID - 2 }>().sum::<f32>() / mean / mean
 }
 
-fn mean(rows: &[[f32; GRID]]) -> f32 {
-    rows.as_flattened().iter().sum::<f32>() / rows.as_flattened().len().max(1) as f32
+fn from(row: &[f32; GRID], first: usize) -> std::slice::Iter<'_, f32> {
+    row.get(first..).unwrap_or_default().iter()
+}
+
+fn mean(rows: &Grid) -> f32 {
+    let mut sums = [0.0; GRID];
+    for row in rows {
+        sums.iter_mut().zip(row).for_each(|(sum, cell)| *sum += cell);
+    }
+    sums.iter().sum::<f32>() / rows.as_flattened().len().max(1) as f32
 }
 
 /// Each three that follow one another.
@@ -148,15 +227,37 @@ fn threes<T>(row: &[T]) -> impl Iterator<Item = &[T; 3]> {
     row.windows(3).filter_map(|three| three.first_chunk())
 }
 
-fn variance(values: impl Iterator<Item = f32>) -> f32 {
-    let (mut count, mut sum, mut squares) = (0u32, 0.0f64, 0.0f64);
-    for value in values.map(f64::from) {
-        count += 1;
-        sum += value;
-        squares += value * value;
+/// Sums of values and of their squares, column by column: so many are added at a time.
+struct Moments<const WIDTH: usize> {
+    rows: u32,
+    sums: [f32; WIDTH],
+    squares: [f32; WIDTH],
+}
+
+impl<const WIDTH: usize> Moments<WIDTH> {
+    fn new() -> Self {
+        Self { rows: 0, sums: [0.0; WIDTH], squares: [0.0; WIDTH] }
     }
-    let count = f64::from(count.max(1));
-    (squares / count - (sum / count) * (sum / count)).max(0.0) as f32
+
+    #[inline(always)]
+    fn add(&mut self, values: impl Iterator<Item = f32>) {
+        self.rows += 1;
+        for ((sum, square), value) in self.sums.iter_mut().zip(&mut self.squares).zip(values) {
+            *sum += value;
+            *square += value * value;
+        }
+    }
+
+    /// Of each so many columns.
+    fn variances<const COLUMNS: usize>(&self) -> impl Iterator<Item = f32> {
+        let total = |columns: &[f32; COLUMNS]| columns.iter().copied().map(f64::from).sum::<f64>();
+        let count = f64::from(self.rows.max(1)) * COLUMNS as f64;
+        let parts = self.sums.as_chunks::<COLUMNS>().0.iter().zip(self.squares.as_chunks::<COLUMNS>().0);
+        parts.map(move |(sums, squares)| {
+            let mean = total(sums) / count;
+            (total(squares) / count - mean * mean).max(0.0) as f32
+        })
+    }
 }
 
 /// What is counted pixel by pixel.
@@ -192,8 +293,8 @@ impl Pixels {
     fn clipped(&mut self, row: &[u8]) {
         let number = |found: usize| u64::try_from(found).unwrap_or(0);
         self.count += number(row.len());
-        self.dark += number(row.iter().filter(|luma| **luma <= DARK_MAX).count());
-        self.bright += number(row.iter().filter(|luma| **luma >= BRIGHT_MIN).count());
+        self.dark += count(row, |luma| luma <= DARK_MAX);
+        self.bright += count(row, |luma| luma >= BRIGHT_MIN);
     }
 
     /// The mask [1 -2 1; -2 4 -2; 1 -2 1], columns first: blind to slopes and to straight edges along rows and columns.
@@ -221,6 +322,13 @@ impl Pixels {
     fn noise(&self) -> f32 {
         self.rest as f32 / self.rests.max(1) as f32 / 6.0 * std::f32::consts::FRAC_PI_2.sqrt()
     }
+}
+
+/// How many are so.
+fn count(row: &[u8], so: impl Fn(u8) -> bool) -> u64 {
+    // As many as a byte can count: so many bytes are compared at a time.
+    let some = |luma: &[u8]| luma.iter().fold(0_u8, |found, luma| found.wrapping_add(u8::from(so(*luma))));
+    row.chunks(usize::from(u8::MAX)).map(|part| u64::from(some(part))).sum()
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ mod view;
 pub use detector::{Detector, FACE_SCORE_MIN, Pass, Sight, TURNING_SCORE_MIN};
 pub use error::EyesError;
 pub use face::{Bounds, Face, Landmarks, Point};
-pub use measure::{FaceMeasure, GRID, Light, sharpness};
+pub use measure::{FaceMeasure, Light, Overview, Overviews};
 pub use pose::Pose;
 pub use tracker::Tracker;
 pub use view::FrameView;

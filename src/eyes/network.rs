@@ -64,12 +64,9 @@ impl Input<'_> {
         rows.filter_map(|row| row.as_chunks_mut::<3>().0.get_mut(1..=SIDE))
     }
 
-    /// Sets one pixel.
-    pub(super) fn set(&mut self, column: usize, row: usize, colour: [f32; 3]) {
-        let row = self.0.as_chunks_mut::<3>().0.chunks_exact_mut(INPUT_SIDE).nth(row + 1);
-        if let Some(pixel) = row.and_then(|row| row.get_mut(column + 1)) {
-            *pixel = colour;
-        }
+    /// One of them.
+    pub(super) fn row(&mut self, row: usize) -> Option<&mut [[f32; 3]]> {
+        self.rows().nth(row)
     }
 }
 

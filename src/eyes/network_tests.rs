@@ -34,7 +34,7 @@ fn the_tensors_are_those_of_litert() {
             let mut input = network.black_input();
             for (column, row, pixel) in picture.enumerate_pixels() {
                 let colour = pixel.0.map(|value| f32::from(value) / 127.5 - 1.0);
-                input.set(column as usize, row as usize, colour);
+                input.row(row as usize).unwrap()[column as usize] = colour;
             }
             network.run();
             let anchors: Vec<Anchor> = network.anchors().collect();

@@ -21,12 +21,16 @@ pub struct FrameView<'a> {
 pub(super) struct Plane<'a> {
     pub(super) bytes: &'a [u8],
     pub(super) stride: usize,
+    /// Bytes of a row that hold pixels.
+    row: usize,
     /// Two rows of the frame share one of the plane.
     pub(super) halved: bool,
+    /// Bytes that mean the same from group to group: 3 or 4.
+    pub(super) group: usize,
 }
 
 impl<'a> Plane<'a> {
-    const NONE: Self = Self { bytes: &[], stride: 1, halved: false };
+    const NONE: Self = Self { bytes: &[], stride: 1, row: 0, halved: false, group: 4 };
 
     /// A row of the frame, from its first byte to the next row's, or to the end.
     pub(super) fn rows(&self, first: usize, end: usize) -> impl Iterator<Item = &'a [u8]> + use<'a> {
@@ -76,7 +80,7 @@ impl<'a> FrameView<'a> {
     fn thirds(width: u32, height: u32, bytes: &'a [u8], colour: Colour) -> Result<Self, EyesError> {
         let row = width.saturating_mul(3);
         let sides = checked(width, height, row, row)?;
-        let plane = plane(bytes, sides.stride, sides.stride, sides.height, false)?;
+        let plane = Plane { group: 3, ..plane(bytes, sides.stride, sides.stride, sides.height, false)? };
         let channels = [0, 1, 2].map(|offset| Channel::new(0, offset, 3, false));
         Ok(Self::of(sides, [plane, Plane::NONE], channels, colour))
     }
@@ -112,36 +116,62 @@ impl<'a> FrameView<'a> {
     }
 }
 
-/// Luma of a few pixels, row by row.
-impl FrameView<'_> {
-    /// Luma, 0 to 255, of the pixels from `left` up to `right` of a row; none of them is beside the frame.
-    pub(super) fn luma_row(&self, row: usize, left: usize, right: usize, luma: &mut Vec<u8>) {
-        luma.clear();
-        let [plane, _] = &self.planes;
-        let bytes = plane.bytes.get(row * plane.stride..).unwrap_or_default();
-        let [first, ..] = self.channels;
+/// What is read of a frame beside its cells.
+impl<'a> FrameView<'a> {
+    /// All bytes that hold pixels, plane by plane: in one piece where no row is padded, else row by row.
+    pub fn pieces(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
+        self.planes.into_iter().flat_map(|plane| {
+            let (length, row) = if plane.row == plane.stride {
+                (plane.bytes.len(), usize::MAX)
+            } else {
+                (plane.stride, plane.row)
+            };
+            plane.bytes.chunks(length.max(1)).map(move |piece| piece.get(..row).unwrap_or(piece))
+        })
+    }
+
+    /// The channels that luma is made of.
+    pub(super) fn luma_channels(&self) -> &[Channel] {
         match self.colour {
-            Colour::Rgb => {
-                let pixels = bytes.as_chunks::<3>().0.get(left..right).unwrap_or_default();
-                luma.extend(pixels.iter().map(|[red, green, blue]| {
-                    let sum = 77 * u32::from(*red) + 150 * u32::from(*green) + 29 * u32::from(*blue);
-                    u8::try_from(sum >> 8).unwrap_or(u8::MAX)
-                }));
-            }
-            Colour::Limited | Colour::Full => {
-                let bytes = bytes.get(left * first.step..).unwrap_or_default();
-                let lumas = bytes.iter().step_by(first.step).take(right - left);
-                if self.colour == Colour::Full {
-                    luma.extend(lumas);
-                } else {
-                    luma.extend(lumas.map(|luma| {
-                        let light = (298 * (i32::from(*luma) - 16) + 128) >> 8;
-                        u8::try_from(light.clamp(0, 255)).unwrap_or(0)
-                    }));
-                }
-            }
+            Colour::Rgb => &self.channels,
+            Colour::Limited | Colour::Full => self.channels.split_at(1).0,
         }
     }
+
+    /// Luma, 0 to 255, of the pixels from `left` up to `right` of a row; none of them is beside the frame.
+    pub(super) fn luma_row(&self, row: usize, left: usize, right: usize, luma: &mut Vec<u8>) {
+        let [plane, _] = &self.planes;
+        let [first, ..] = self.channels;
+        let bytes = plane.bytes.get(row * plane.stride + left * first.step..).unwrap_or_default();
+        luma.resize(right.saturating_sub(left), 0);
+        match (self.colour, first.step) {
+            (Colour::Rgb, _) => fill(luma, bytes.as_chunks::<3>().0, |[red, green, blue]| {
+                let of = |value: u8, factor| u16::from(value).wrapping_mul(factor);
+                low(of(red, 77).wrapping_add(of(green, 150)).wrapping_add(of(blue, 29)) >> 8)
+            }),
+            (Colour::Full, _) => fill(luma, bytes.as_chunks::<3>().0, |[luma, _, _]| luma),
+            (Colour::Limited, 1) => fill(luma, bytes, full_range),
+            (Colour::Limited, _) => fill(luma, bytes.as_chunks::<2>().0, |[luma, _]| full_range(luma)),
+        }
+    }
+}
+
+/// Sets each to what `of` makes of the samples of its pixel.
+fn fill<T: Copy>(luma: &mut [u8], samples: &[T], of: impl Fn(T) -> u8) {
+    for (luma, sample) in luma.iter_mut().zip(samples) {
+        *luma = of(*sample);
+    }
+}
+
+/// Luma of a camera, 16 to 235 -> 0 to 255, rounded as `camera::convert` does.
+fn full_range(luma: u8) -> u8 {
+    // At most 298 * 219 + 128, which fits: in 16 bits eight are computed at a time.
+    low(u16::from(luma.saturating_sub(16).min(219)).wrapping_mul(298).wrapping_add(128) >> 8)
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "at most 255")]
+fn low(value: u16) -> u8 {
+    value as u8
 }
 
 /// Frames show a person: only the size is printed.
@@ -176,7 +206,7 @@ fn checked(width: u32, height: u32, stride: u32, row: u32) -> Result<Sides, Eyes
 fn plane(bytes: &[u8], stride: usize, row: usize, rows: usize, halved: bool) -> Result<Plane<'_>, EyesError> {
     let needed = stride * rows.saturating_sub(1) + row;
     let bytes = bytes.get(..needed).ok_or(EyesError::Short { got: bytes.len(), needed })?;
-    Ok(Plane { bytes, stride, halved })
+    Ok(Plane { bytes, stride, row, halved, group: 4 })
 }
 
 #[cfg(test)]
@@ -199,6 +229,42 @@ mod tests {
         layout(FrameView::nv12(64, 48, 63, &bytes));
         layout(FrameView::nv12(63, 48, 63, &bytes));
         layout(FrameView::nv12(u32::MAX, 48, u32::MAX, &bytes));
+    }
+
+    #[test]
+    fn pieces_are_the_pixels_and_no_padding() {
+        let bytes: Vec<u8> = (0..200).collect();
+        let pieces = |view: FrameView<'_>| view.pieces().map(<[u8]>::to_vec).collect::<Vec<_>>();
+        let rgb = pieces(FrameView::rgb(4, 5, &bytes).unwrap());
+        assert_eq!(rgb, [bytes[..60].to_vec()]);
+        let yuyv = pieces(FrameView::yuyv(4, 3, 10, &bytes).unwrap());
+        assert_eq!(yuyv, [bytes[..8].to_vec(), bytes[10..18].to_vec(), bytes[20..28].to_vec()]);
+        let nv12 = pieces(FrameView::nv12(4, 2, 4, &bytes).unwrap());
+        assert_eq!(nv12, [bytes[..8].to_vec(), bytes[8..12].to_vec()]);
+        let padded = pieces(FrameView::nv12(4, 2, 6, &bytes).unwrap());
+        assert_eq!(padded, [bytes[..4].to_vec(), bytes[6..10].to_vec(), bytes[12..16].to_vec()]);
+    }
+
+    #[test]
+    fn luma_of_single_pixels_is_that_of_the_cameras_conversion() {
+        use crate::camera::convert::{Format, Layout, to_pixels};
+        let lumas: Vec<u8> = (0..=255).collect();
+        let packed: Vec<u8> = lumas.iter().flat_map(|luma| [*luma, 128]).collect();
+        let planar = [lumas.clone(), vec![128; 256]].concat();
+        let layout = |format, stride| Layout { format, width: 256, height: 1, stride };
+        let wanted = to_pixels(layout(Format::Yuyv, 512), &packed).unwrap().rgb;
+        let ycc: Vec<u8> = lumas.iter().flat_map(|luma| [*luma, 1, 2]).collect();
+        let mut luma = Vec::new();
+        FrameView::yuyv(256, 1, 512, &packed).unwrap().luma_row(0, 3, 250, &mut luma);
+        assert!(luma.iter().zip(wanted.chunks(3).skip(3)).all(|(luma, rgb)| *luma == rgb[0]));
+        assert_eq!(luma.len(), 247);
+        let yuyv = luma.clone();
+        FrameView::nv12(256, 1, 256, &planar).unwrap().luma_row(0, 3, 250, &mut luma);
+        assert_eq!(luma, yuyv);
+        FrameView::ycc(256, 1, &ycc).unwrap().luma_row(0, 3, 250, &mut luma);
+        assert_eq!(luma, lumas[3..250]);
+        FrameView::rgb(1, 1, &[200, 100, 50]).unwrap().luma_row(0, 0, 1, &mut luma);
+        assert_eq!(luma, [124]);
     }
 
     #[test]

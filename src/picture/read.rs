@@ -1,6 +1,7 @@
 //! Bytes from outside -> [`Pixels`], within limits that are checked before anything is decoded: a picture of a
 //! few bytes may claim gigabytes. Only JPEG and PNG.
 
+use std::borrow::Cow;
 use std::fs::OpenOptions;
 use std::io::{Cursor, Read};
 use std::os::unix::fs::OpenOptionsExt;
@@ -119,6 +120,12 @@ pub fn decode(bytes: &[u8], upright: Upright) -> Result<Pixels, PictureError> {
 }
 
 fn decode_jpeg(bytes: &[u8], upright: Upright) -> Result<Pixels, PictureError> {
+    decode_as(&whole_jpeg(bytes)?, ImageFormat::Jpeg, upright)
+}
+
+/// The JPEG that stands at the beginning, within limits, to its end, with all tables that its decoder needs.
+pub(super) fn whole_jpeg(bytes: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
+    check_size(bytes)?;
     let outline = jpeg::outline(bytes).ok_or(PictureError::NotAPicture)?;
     if let Some((width, height)) = outline.dimensions {
         check_dimensions(width, height)?;
@@ -128,7 +135,7 @@ fn decode_jpeg(bytes: &[u8], upright: Upright) -> Result<Pixels, PictureError> {
         return Err(PictureError::Truncated);
     };
     if outline.huffman_tables {
-        return decode_as(whole, ImageFormat::Jpeg, upright);
+        return Ok(Cow::Borrowed(whole));
     }
     // The decoder takes the tables of T.81 annex K when the picture calls itself a frame of an AVI.
     let avi_frame = [0xff, 0xe0, 0x00, 0x08, b'A', b'V', b'I', b'1', 0, 0];
@@ -136,7 +143,7 @@ fn decode_jpeg(bytes: &[u8], upright: Upright) -> Result<Pixels, PictureError> {
     with_tables.extend_from_slice(whole.get(..2).unwrap_or_default());
     with_tables.extend_from_slice(&avi_frame);
     with_tables.extend_from_slice(whole.get(2..).unwrap_or_default());
-    decode_as(&with_tables, ImageFormat::Jpeg, upright)
+    Ok(Cow::Owned(with_tables))
 }
 
 fn decode_as(bytes: &[u8], format: ImageFormat, upright: Upright) -> Result<Pixels, PictureError> {
@@ -170,7 +177,7 @@ fn check_size(bytes: &[u8]) -> Result<(), PictureError> {
     if bytes.is_empty() { Err(PictureError::Empty) } else { Ok(()) }
 }
 
-fn check_dimensions(width: u32, height: u32) -> Result<(), PictureError> {
+pub(super) fn check_dimensions(width: u32, height: u32) -> Result<(), PictureError> {
     let within =
         width <= SIDE_MAX && height <= SIDE_MAX && u64::from(width) * u64::from(height) <= PIXELS_MAX;
     if within { Ok(()) } else { Err(PictureError::TooLarge { width, height }) }
@@ -189,7 +196,11 @@ fn damaged(error: image::ImageError) -> PictureError {
     {
         return PictureError::Truncated;
     }
-    PictureError::Damaged(error.to_string().chars().filter(|c| !c.is_control()).take(120).collect())
+    damaged_by(&error.to_string())
+}
+
+pub(super) fn damaged_by(words: &str) -> PictureError {
+    PictureError::Damaged(words.chars().filter(|c| !c.is_control()).take(120).collect())
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! What a frame costs on its way from the camera to the job.
 
 use super::print;
+use crate::camera::RawFrame;
 use crate::camera::convert::{Format, Layout, to_pixels};
 use crate::camera::sway::Sway;
 use crate::capture::encode::{self, View};
@@ -44,7 +45,7 @@ pub fn run(format: output::Format, image: &Path) -> Result<(), Failure> {
         let view = View { width, height, rgb: &frame.rgb };
         let packed = vec![120; frame.rgb.len() / 3 * 2];
         let layout = |format, stride| Layout { format, width, height, stride };
-        let mut number = 0;
+        let (mut number, mut meter) = (0, gate::Meter::default());
         let figures: Map<String, Value> = [
             (
                 "sway_us",
@@ -53,7 +54,7 @@ pub fn run(format: output::Format, image: &Path) -> Result<(), Failure> {
                     sway.frame(number)
                 }),
             ),
-            ("gate_us", median(|| gate::measure(&frame))),
+            ("gate_us", median(|| meter.measure(&RawFrame::from(&frame)))),
             ("liveness_encode_us", median(|| encode::liveness(view, QUALITY))),
             ("selfie_encode_us", median(|| encode::selfie(view, QUALITY))),
             ("yuyv_to_rgb_us", median(|| to_pixels(layout(Format::Yuyv, width * 2), &packed))),

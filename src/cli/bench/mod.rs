@@ -38,6 +38,12 @@ enum What {
         /// A photograph with a face.
         #[arg(long, value_name = "FILE")]
         image: PathBuf,
+        /// A frame of a camera that sends JPEGs.
+        #[arg(long, value_name = "FILE")]
+        mjpg: Option<PathBuf>,
+        /// Instead, follow a face through so many frames, for a program that counts instructions.
+        #[arg(long, value_name = "FRAMES", hide = true)]
+        follow: Option<u32>,
     },
     /// The protocol client alone: N authentications, one after another over one connection.
     Submit(Target),
@@ -149,7 +155,8 @@ pub fn run(args: BenchArgs, format: output::Format) -> anyhow::Result<ExitCode> 
             );
         }
         What::Capture { image } => capture::run(format, &image)?,
-        What::Eyes { image } => eyes::run(format, &image)?,
+        What::Eyes { image, follow: Some(frames), .. } => eyes::follow(&image, frames)?,
+        What::Eyes { image, mjpg, .. } => eyes::run(format, &image, mjpg.as_deref())?,
         What::Edge { grants, directory } => edge::run(format, grants, directory)?,
         What::Queue(args) => queue::run(format, args)?,
         What::Floor { target, directory } => floor::run(format, &target, directory)?,
