@@ -189,6 +189,11 @@ impl Burst {
         self.hint.map(|(hint, _)| hint)
     }
 
+    /// Why the last frame was refused, or what the burst lacked with it.
+    pub fn reason(&self) -> Option<Reason> {
+        self.last_refusal
+    }
+
     /// Adds the judgement of the face to that of the frame.
     fn face(&mut self, frame: &Measures, verdict: Verdict) -> Verdict {
         let (Some(limits), Verdict::Accept { hint }) = (&self.plan.face, verdict) else { return verdict };

@@ -31,6 +31,7 @@ pub mod hint;
 mod presence;
 pub mod run;
 mod set;
+pub mod sheet;
 mod survey;
 pub mod tasks;
 
@@ -39,6 +40,6 @@ pub use files::FileCapture;
 pub use glimpse::{Glimpse, Lookout};
 pub use hint::Hint;
 pub use presence::{AWAY_MAX, stay};
-pub use run::{CameraCapture, Progress, capture};
+pub use run::{CameraCapture, Judged, Progress, capture, watched};
 pub use set::{CaptureSet, Origin};
 pub use survey::Survey;

@@ -3,7 +3,7 @@
 
 use super::burst::{Burst, Failure, Step};
 use super::encode::{self, View};
-use super::gate::{Measures, Meter};
+use super::gate::{Measures, Meter, Reason};
 use super::{CaptureError, CaptureSet, Hint, Origin};
 use crate::camera::{RawFrame, Source};
 use crate::clock::{BootTime, Clock};
@@ -50,6 +50,19 @@ impl CameraCapture {
     }
 }
 
+/// What became of a frame.
+#[derive(Debug, Clone, Copy)]
+pub struct Judged {
+    /// What was measured of it.
+    pub measures: Measures,
+    /// What was done with it.
+    pub step: Step,
+    /// Why it was refused, or what the burst still lacks.
+    pub reason: Option<Reason>,
+    /// What the person was asked to do.
+    pub hint: Option<Hint>,
+}
+
 /// Takes one burst from an open source. Blocks until it is complete, has failed or is cancelled; `cancelled` is
 /// asked before each frame, so a cancellation takes at most the camera's frame timeout.
 ///
@@ -61,6 +74,21 @@ pub fn capture(
     clock: &dyn Clock,
     progress: &mut dyn FnMut(Progress),
     cancelled: &dyn Fn() -> bool,
+) -> Result<CameraCapture, CaptureError> {
+    watched(source, config, clock, progress, cancelled, &mut |_, _| {})
+}
+
+/// As [`capture`], showing each frame and what became of it.
+///
+/// # Errors
+/// As [`capture`].
+pub fn watched(
+    source: &mut dyn Source,
+    config: &model::Capture,
+    clock: &dyn Clock,
+    progress: &mut dyn FnMut(Progress),
+    cancelled: &dyn Fn() -> bool,
+    shown: &mut dyn FnMut(&RawFrame<'_>, &Judged),
 ) -> Result<CameraCapture, CaptureError> {
     let started = clock.boot();
     let mut burst = Burst::new(config.into(), started);
@@ -89,6 +117,7 @@ pub fn capture(
                 progress(Progress::Hint(hint));
             }
         }
+        shown(&frame, &Judged { measures, step, reason: burst.reason(), hint });
         match step {
             Step::Wait => {}
             Step::TakeLiveness(_) => {

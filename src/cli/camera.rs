@@ -13,6 +13,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
+use std::time::Duration;
 
 /// Frames until a camera has settled its exposure, on most.
 const SETTLE_FRAMES: u32 = 10;
@@ -21,7 +22,7 @@ const SETTLE_FRAMES: u32 = 10;
 #[derive(Debug, clap::Args)]
 #[command(
     after_help = "Examples:\n  latchd camera list\n  latchd camera probe\n  latchd camera probe --device \
-/dev/v4l/by-id/usb-046d_0825-video-index0 --frames 100\n  latchd camera snapshot -o /tmp/door.jpg\n\nExit codes: 0 done; \
+/dev/v4l/by-id/usb-046d_0825-video-index0 --frames 100\n  latchd camera tune\n  latchd camera snapshot -o /tmp/door.jpg\n\nExit codes: 0 done; \
 1 the camera is absent, busy or gives no frame; 2 command line or configuration."
 )]
 pub struct CameraArgs {
@@ -42,6 +43,14 @@ enum Action {
         /// Frames to measure over.
         #[arg(long, default_value_t = 30, value_parser = clap::value_parser!(u32).range(2..=1000))]
         frames: u32,
+    },
+    /// What the camera shows of a face, as it changes: to hang a camera and a lamp by. Ctrl-C ends it.
+    Tune {
+        #[command(flatten)]
+        which: Which,
+        /// End after so many seconds.
+        #[arg(long, value_parser = clap::value_parser!(u32).range(1..))]
+        seconds: Option<u32>,
     },
     /// One picture as the service would get it. It is a picture of people: take it with their knowledge.
     Snapshot {
@@ -65,6 +74,10 @@ pub fn run(args: CameraArgs, format: output::Format) -> anyhow::Result<ExitCode>
     match args.action {
         Action::List => list(format),
         Action::Probe { which, frames } => probe(format, &configured(&args.config, which)?, frames)?,
+        Action::Tune { which, seconds } => {
+            let lasts = seconds.map(|seconds| Duration::from_secs(seconds.into()));
+            super::capture::tune(format, &configured(&args.config, which)?, lasts)?;
+        }
         Action::Snapshot { which, output } => snapshot(format, &configured(&args.config, which)?, &output)?,
     }
     Ok(ExitCode::SUCCESS)
@@ -79,7 +92,7 @@ fn configured(file: &ConfigFile, which: Which) -> Result<Config, Failure> {
     Ok(config)
 }
 
-fn failed(error: &CameraError) -> Failure {
+pub(super) fn failed(error: &CameraError) -> Failure {
     let exit = if error.is_configuration() { 2 } else { 1 };
     Failure { cause: error.to_string(), remedy: error.remedy().into(), exit }
 }
@@ -295,7 +308,7 @@ fn snapshot(format: output::Format, config: &Config, file: &Path) -> Result<(), 
 }
 
 /// A file of its own, so that nobody's wider mode is taken over; a half-written one is removed.
-fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
+pub(super) fn write_private(file: &Path, bytes: &[u8]) -> std::io::Result<()> {
     let mut made = std::fs::OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
     let written = made.write_all(bytes);
     if written.is_err() {

@@ -4,6 +4,7 @@ mod bench;
 #[cfg(feature = "sandbox")]
 mod broker;
 mod camera;
+mod capture;
 mod claim;
 mod config;
 #[cfg(feature = "sandbox")]
@@ -89,6 +90,8 @@ enum Command {
     Unlock(UnlockArgs),
     /// Cameras: list them, try the configured one, take one picture.
     Camera(camera::CameraArgs),
+    /// A burst as the door would take it: nothing is kept or sent.
+    Capture(capture::CaptureArgs),
     /// GPIO: list lines, watch an input, try the strike.
     Gpio(gpio::GpioArgs),
     /// Check, show and explain the configuration.
@@ -211,6 +214,7 @@ fn dispatch(command: Command, format: output::Format) -> anyhow::Result<ExitCode
             .into())
         }
         Command::Camera(args) => camera::run(args, format),
+        Command::Capture(args) => capture::run(&args, format),
         Command::Gpio(args) => gpio::run(args, format),
         Command::Config(args) => config::run(&args, format),
         Command::Bench(args) => bench::run(args, format),

@@ -33,6 +33,15 @@ pub fn line(text: &str) {
     }
 }
 
+/// Prints one line of result; on a terminal in place of the one before.
+pub fn again(text: &str, terminal: bool) {
+    if !terminal {
+        return line(text);
+    }
+    let mut out = anstream::stdout().lock();
+    let _ = write!(out, "\r\x1b[K{text}").and_then(|()| out.flush());
+}
+
 /// Prints an error with its remedy to stderr.
 pub fn error(cause: &str, remedy: &str) {
     let style = anstyle::AnsiColor::Red.on_default().bold();

@@ -208,7 +208,7 @@ mod tests {
 
     #[test]
     fn one_good_look_at_a_face_is_enough_and_nobody_is_no_failure() {
-        let glimpse = |face, trouble, dim| Glimpse { face, trouble, dim };
+        let glimpse = |face, trouble, dim| Glimpse { face, best: None, trouble, dim };
         let nobody = glimpse(None, Some(Reason::NoFace), false);
         let good = glimpse(Some((0.13, 118.0)), None, false);
         let found = face(&[nobody, good, nobody]);

@@ -98,7 +98,7 @@ impl Landmarks {
     }
 
     /// In the model's order.
-    pub(super) fn points(&self) -> [Point; 6] {
+    pub fn points(&self) -> [Point; 6] {
         [self.right_eye, self.left_eye, self.nose, self.mouth, self.right_ear, self.left_ear]
     }
 }
