@@ -131,7 +131,7 @@ pub fn tune(format: output::Format, config: &Config, lasts: Option<Duration>) ->
     let interrupt = Interrupt::watch().ok();
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let mut source = camera::open(&config.camera, Arc::clone(&clock)).map_err(|error| failed(&error))?;
-    let (begun, mut shown) = (clock.boot(), None);
+    let (begun, mut shown, mut looks) = (clock.boot(), None, 0_u32);
     while !interrupt.as_ref().is_some_and(Interrupt::seen)
         && lasts.is_none_or(|lasts| clock.boot().since(begun) < lasts)
     {
@@ -140,6 +140,7 @@ pub fn tune(format: output::Format, config: &Config, lasts: Option<Duration>) ->
             continue;
         }
         shown = Some(frame.taken);
+        looks = looks.saturating_add(1);
         let glimpse = lookout.look(&frame).map_err(|error| refused(&error))?;
         let word =
             glimpse.trouble.map_or(if glimpse.dim { "dim" } else { "good" }, capture::gate::Reason::name);
@@ -159,8 +160,10 @@ pub fn tune(format: output::Format, config: &Config, lasts: Option<Duration>) ->
             glimpse.best.map(|face| face_text(&face).trim_end().replace('\n', "; ")).unwrap_or_default();
         output::again(&format!("{word:<16} {measures}"), std::io::stdout().is_terminal());
     }
-    if format == output::Format::Human && std::io::stdout().is_terminal() {
-        output::line("");
+    match format {
+        output::Format::Json => output::line(&json!({"kind": "done", "looks": looks}).to_string()),
+        output::Format::Human if std::io::stdout().is_terminal() => output::line(""),
+        output::Format::Human => {}
     }
     Ok(())
 }
