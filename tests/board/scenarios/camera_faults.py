@@ -21,6 +21,8 @@ FAULTS = [
     ("disconnected", "disconnect=1", None, True),
 ]
 REASONS = ("camera_", "gave_up", "frozen")
+# The driver's output has buffers too: while it plays, the error would be its own.
+QUIET = "systemctl kill -s STOP board-camera.service"
 
 
 def run(lab):
@@ -37,15 +39,12 @@ def run(lab):
         expected += judge(lab, name, status, last)
         if undo:
             board.run(f"v4l2-ctl -d {NODE} --set-ctrl {undo}")
-        if name == "disconnected":
-            board.run("systemctl restart board-camera.service")
         expected += again(lab, name)
     status, last = fault(lab, UNBIND, True)
     lab.check("unplugged: told so", status == 1 and lab.reason(last).startswith("camera_"), (status, last))
     status, last = lab.attempt(lab.person())
     lab.check("while unplugged: told so", status == 1 and lab.reason(last).startswith("camera_"), (status, last))
     board.run(BIND)
-    board.run("systemctl restart board-camera.service")
     expected += again(lab, "unplugged")
     lab.check("latchd was not restarted", board.run("systemctl show -P MainPID latchd.service").strip() == pid)
     wait_for("the last pulse's end", 60, lab.locked)
@@ -60,7 +59,7 @@ def fault(lab, command, in_burst):
         return lab.attempt(lab.person())
     talk = lab.claim(lab.person())
     talk.wait(lambda line: line.startswith("{") and json.loads(line).get("step") == "picture", 60)
-    lab.board.run(command)
+    lab.board.run(f"{QUIET} && {command}" if "qbuf" in command else command)
     return ended(talk)
 
 
@@ -76,6 +75,8 @@ def judge(lab, name, status, last):
 
 
 def again(lab, name):
+    # Whatever broke the camera may have broken the player, and an empty picture shows nobody.
+    lab.board.run("systemctl restart board-camera.service")
     status, last = lab.attempt(lab.person())
     good = status == 0 and last.get("outcome") == "granted"
     lab.check(f"{name}: the next attempt is granted", good, (status, lab.reason(last), last))
