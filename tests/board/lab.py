@@ -5,7 +5,7 @@ import json
 import random
 import time
 
-from board import Talk
+from board import Talk, wait_for
 from host import CACHE, say
 
 # How often each thing is done: as a rule, and with --full.
@@ -93,6 +93,13 @@ class Lab:
         self.off()
         self.board.start(base=snapshot or self.golden, restore=True)
         self.service.online()
+
+    def look_for_faces(self, more=""):
+        """The door looks for a face, as it does everywhere else; `more` are further lines of [capture]."""
+        config, lines = "/etc/latchd/latchd.toml", "\\n".join(['face = "required"', *more.splitlines()])
+        self.board.run(f"sed -i 's/^face = .*/{lines}/' {config} && systemctl reload latchd.service")
+        wait_for("the new configuration", 60, lambda: self.ready() and
+                 [event["event"] for event in self.events()].count("started") == 2)
 
     def power_on(self, clock=None, new_disk=True):
         """A cold boot of that board, or with `new_disk` false of the disk as it is."""

@@ -43,6 +43,8 @@ fps = {pictures.FPS}
 
 [capture]
 liveness_count = 6
+# A look takes this emulated processor half a second: what is timed here is the lock. lab.look_for_faces() switches it on.
+face = "not-looked-at"
 
 [door]
 name = "board"

@@ -199,7 +199,8 @@ impl Machine {
         let mut commands = vec![Command::Note(Note::new(attempt, "captured"))];
         if for_door {
             current.arm = Arm::Sent;
-            current.there_until = rules.away.map(|away| last_picture.min(now).plus(away));
+            // Until now the camera's thread was encoding pictures, and could not look.
+            current.there_until = rules.away.map(|away| now.plus(away));
             commands.push(Command::Arm { attempt, window: rules.window });
         }
         commands.push(Command::Store { attempt });
