@@ -8,7 +8,7 @@ from PIL import Image
 # The driver has no slower timings for this size. But an emulated board looks for the face in a few frames a second, and what
 # moves must not move faster than it can see: so many of the pictures are played in one.
 WIDTH, HEIGHT, FPS = 640, 480, 40
-PACE = 10
+PACE = 6
 FRAMES = 60
 # The middle of the face in the photograph, whose box is about 94 pixels wide, and half axes of the head that turns.
 FACE, HEAD = (225, 124), (90, 110)

@@ -29,7 +29,11 @@ def run(lab):
         faces = [one for one in lab.latchd("doctor", 120) if one.get("check") == "face"]
         lab.note(f"{what}: doctor says: {faces[0]['seen'] if faces else faces}")
     board.run(f"mv /var/tmp/person.yuyv {PLACE} && systemctl restart board-camera.service")
-    status, last = lab.attempt(lab.person())
+    # In so little time not every burst sees both sides of the head.
+    for _ in range(5):
+        status, last = lab.attempt(lab.person())
+        if lab.reason(last) != "held_still":
+            break
     lab.check("a person again: granted", status == 0 and last.get("outcome") == "granted", (status, lab.reason(last), last))
     board.wait_for_edges(2)
     lab.check("latchd was not restarted", board.run("systemctl show -P MainPID latchd.service").strip() == pid)
