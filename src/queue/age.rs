@@ -20,7 +20,6 @@ const AGAIN_AFTER: Duration = Duration::from_secs(10);
 /// idle hour writes nothing.
 pub fn mark_on(tx: &Transaction<'_>) -> Result<i64, QueueError> {
     let (boot_id, boot, _) = tx.now().columns();
-    // Asked first: an insert that turns out to be needless costs three times as much.
     let noted = tx.one("SELECT seq, on_us FROM boots WHERE boot_id = ?1", [boot_id], |row| {
         Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?))
     })?;

@@ -60,17 +60,16 @@ struct Attempt {
     claim: Claim,
     /// From the last picture on: when the window closes.
     deadline: Option<BootTime>,
-    /// Until when the face counts as there without being seen again; `None` when it need not stay.
+    /// Until when the face counts as there without being seen again; `None` when it need not stay, or no longer.
     there_until: Option<BootTime>,
     arm: Arm,
     phase: Phase,
 }
 
 impl Attempt {
-    /// The face was not seen for too long, and the grant is not out yet (door-rules 12).
+    /// The face was not seen for too long (door-rules 12).
     fn left(&self, now: BootTime) -> bool {
-        let over = self.there_until.is_some_and(|until| now >= until);
-        over && !matches!(self.phase, Phase::Opening { .. }) && !planted!(LeaversOpen)
+        self.there_until.is_some_and(|until| now >= until) && !planted!(LeaversOpen)
     }
 }
 
@@ -102,12 +101,9 @@ impl Machine {
                 Some(attempt.deadline.map_or(at, |end| end.min(at)))
             }
             Phase::Opening { until } => Some(until),
-            Phase::Judging { .. } | Phase::Storing | Phase::Intending | Phase::Waiting => attempt.deadline,
-            Phase::Capturing => None,
+            _ => attempt.deadline,
         };
-        // Presence no longer matters once the grant is out.
-        let stays = attempt.there_until.filter(|_| !matches!(attempt.phase, Phase::Opening { .. }));
-        due.into_iter().chain(stays).min()
+        due.into_iter().chain(attempt.there_until).min()
     }
 
     /// Takes one event and says what to do, in order.
@@ -395,6 +391,7 @@ impl Machine {
             return self.finish(outcome, vec![]);
         }
         current.arm = Arm::None;
+        current.there_until = None;
         current.phase = Phase::Opening { until: now.plus(EDGE_LIMIT) };
         if planted!(GrantedBeforeEdge) {
             return self.finish(Outcome::Granted, vec![Command::Grant { attempt, pulse }]);

@@ -470,6 +470,17 @@ fn coming_back_is_not_staying() {
     assert_eq!(m.deadline(), Some(at(4000)));
 }
 
+/// Until the pictures are encoded the camera cannot look; from then on it must.
+#[test]
+fn presence_counts_from_when_the_camera_is_free_to_look() {
+    let mut m = machine();
+    m.rules.away = Some(Duration::from_secs(2));
+    m.handle(at(0), claim(ATTEMPT, Product::Authentication));
+    m.handle(at(2500), Event::Captured { attempt: ATTEMPT, last_picture: at(1000) });
+    assert_eq!(m.deadline(), Some(at(4500)));
+    assert_eq!(outcome(&m.handle(at(4500), Event::Tick)), Some(Outcome::Left));
+}
+
 /// Nothing opens by an enrolment: whoever enrols may go.
 #[test]
 fn an_enrolment_waits_for_nobody() {
