@@ -2,8 +2,10 @@
 
 use super::message::Message;
 use super::shared::Shared;
+use super::watchdog::Mark;
 use crate::access::AttemptId;
-use crate::{camera, capture};
+use crate::camera;
+use crate::capture::Lens;
 use crossbeam_channel::{Receiver, Sender};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -26,30 +28,43 @@ pub fn run(shared: &Shared, orders: &Receiver<BurstOrder>, director: &Sender<Mes
     let mark = shared.watchdog.register("camera", LIMIT);
     for order in orders {
         mark.busy(shared.clock.boot());
-        let attempt = order.attempt;
-        let mut progress = |step: capture::Progress| {
-            // Progress is for a person's eyes: what finds the channel full is not worth waiting for.
-            let _ = director.try_send(Message::Burst(attempt, step));
-        };
-        let cancelled = || order.cancelled.load(Ordering::Acquire);
-        let (config, clock) = (&shared.config.capture, shared.clock.as_ref());
-        let result = camera::open(&shared.config.camera, Arc::clone(&shared.clock))
-            .map_err(capture::CaptureError::from)
-            .and_then(|mut source| {
-                let pictures = capture::capture(source.as_mut(), config, clock, &mut progress, &cancelled)?;
-                Ok((pictures, source))
-            });
-        let (result, source) =
-            result.map_or_else(|error| (Err(error), None), |(set, source)| (Ok(set), Some(source)));
-        if director.send(Message::Captured(attempt, Box::new(result))).is_err() {
+        if !serve(shared, &order, director, &mark) {
             return;
-        }
-        if let Some(mut source) = source {
-            let mut seen = |at| {
-                let _ = director.try_send(Message::Seen(attempt, at));
-            };
-            capture::stay(source.as_mut(), config, clock, &mut seen, &cancelled);
         }
         mark.resting();
     }
+}
+
+/// One order. Whether the director still listens.
+fn serve(shared: &Shared, order: &BurstOrder, director: &Sender<Message>, mark: &Mark) -> bool {
+    let attempt = order.attempt;
+    let (config, clock) = (&shared.config.capture, shared.clock.as_ref());
+    let cancelled = || order.cancelled.load(Ordering::Acquire);
+    let captured = |result| director.send(Message::Captured(attempt, Box::new(result))).is_ok();
+    let mut source = match camera::open(&shared.config.camera, Arc::clone(&shared.clock)) {
+        Ok(source) => source,
+        Err(error) => return captured(Err(error.into())),
+    };
+    let mut lens = match Lens::new(source.as_mut(), config, clock) {
+        Ok(lens) => lens,
+        Err(error) => return captured(Err(error)),
+    };
+    let mut progress = |step| {
+        // Progress is for a person's eyes: what finds the channel full is not worth waiting for.
+        let _ = director.try_send(Message::Burst(attempt, step));
+    };
+    let result = lens.burst(&mut progress, &cancelled, &mut |_, _| {});
+    let complete = result.is_ok();
+    if !captured(result) {
+        return false;
+    }
+    if complete {
+        // The burst had its time; this has its own.
+        mark.busy(clock.boot());
+        let mut seen = |at| {
+            let _ = director.try_send(Message::Seen(attempt, at));
+        };
+        lens.stay(&mut seen, &cancelled);
+    }
+    true
 }

@@ -4,10 +4,8 @@
 //! detector lost, keeps the door shut.
 
 use super::face::is_there;
-use super::run::Eyes;
-use crate::camera::Source;
-use crate::clock::{BootTime, Clock};
-use crate::config::model;
+use super::run::Lens;
+use crate::clock::BootTime;
 use std::time::Duration;
 
 /// Away for so long is gone.
@@ -20,34 +18,31 @@ const WATCH_MAX: Duration = Duration::from_secs(30);
 /// Frames in a row that may be missing.
 const DAMAGED_MAX: u32 = 10;
 
-/// Looks for the face until `over`, and tells each time that it is there.
-pub fn stay(
-    source: &mut dyn Source,
-    config: &model::Capture,
-    clock: &dyn Clock,
-    seen: &mut dyn FnMut(BootTime),
-    over: &dyn Fn() -> bool,
-) {
-    let Ok(Some(mut eyes)) = Eyes::open(config) else { return };
-    let (started, mut known, mut looked, mut damaged) = (clock.boot(), false, None, 0);
-    while !over() && clock.boot().since(started) < WATCH_MAX {
-        let Ok(frame) = source.next_frame() else {
-            // A frame may be damaged; a camera that gives nothing else shows nobody.
-            damaged += 1;
-            if damaged > DAMAGED_MAX {
-                return;
+impl Lens<'_> {
+    /// After a burst: looks for its face until `over`, and tells each time that it is there.
+    pub fn stay(&mut self, seen: &mut dyn FnMut(BootTime), over: &dyn Fn() -> bool) {
+        let Some(eyes) = &mut self.eyes else { return };
+        // The face that the burst ended with is followed.
+        let (started, mut known, mut looked, mut damaged) = (self.clock.boot(), true, None, 0);
+        while !over() && self.clock.boot().since(started) < WATCH_MAX {
+            let Ok(frame) = self.source.next_frame() else {
+                // A frame may be damaged; a camera that gives nothing else shows nobody.
+                damaged += 1;
+                if damaged > DAMAGED_MAX {
+                    return;
+                }
+                continue;
+            };
+            damaged = 0;
+            if looked.is_some_and(|at: BootTime| frame.taken.since(at) < LOOK_EVERY) {
+                continue;
             }
-            continue;
-        };
-        damaged = 0;
-        if looked.is_some_and(|at: BootTime| frame.taken.since(at) < LOOK_EVERY) {
-            continue;
-        }
-        looked = Some(frame.taken);
-        let Ok(sight) = eyes.look(&frame) else { continue };
-        known = is_there(&sight, known);
-        if known {
-            seen(frame.taken);
+            looked = Some(frame.taken);
+            let Ok(sight) = eyes.look(&frame) else { continue };
+            known = is_there(&sight, known);
+            if known {
+                seen(frame.taken);
+            }
         }
     }
 }
@@ -55,9 +50,9 @@ pub fn stay(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::camera::{CameraError, RawFrame};
-    use crate::clock::{ManualClock, Wall};
-    use crate::config::model::{Camera, CameraSource, FaceCheck, FileMode};
+    use crate::camera::{CameraError, RawFrame, Source};
+    use crate::clock::{Clock, ManualClock, Wall};
+    use crate::config::model::{self, Camera, CameraSource, FaceCheck, FileMode};
     use crate::picture::Frame;
     use std::sync::Arc;
 
@@ -119,13 +114,14 @@ mod tests {
         let mut moments = Vec::new();
         let config = model::Capture { face: FaceCheck::Required, ..model::Capture::default() };
         let over = || clock.boot().as_millis() >= start + 9000;
-        stay(&mut source, &config, clock.as_ref(), &mut |at| moments.push(at.as_millis() - start), &over);
+        let mut lens = Lens::new(&mut source, &config, clock.as_ref()).unwrap();
+        lens.stay(&mut |at| moments.push(at.as_millis() - start), &over);
         let there = |at: &u64| (100..2000).contains(at) || (5000..7000).contains(at);
         assert!(moments.iter().all(there), "{moments:?}");
         assert!(moments.len() >= 12, "{moments:?}");
         assert!(moments.windows(2).all(|pair| pair[1] - pair[0] >= 300), "{moments:?}");
         // Who looks for no faces sees none.
         let config = model::Capture { face: FaceCheck::NotLookedAt, ..config };
-        stay(&mut source, &config, clock.as_ref(), &mut |_| panic!("seen"), &|| false);
+        Lens::new(&mut source, &config, clock.as_ref()).unwrap().stay(&mut |_| panic!("seen"), &|| false);
     }
 }

@@ -27,7 +27,7 @@ pub enum Progress {
     Selfie,
 }
 
-/// Pictures that this attempt's own camera took. Only [`capture`] makes one, and only this may arm the guard
+/// Pictures that this attempt's own camera took. Only [`Lens::burst`] makes one, and only this may arm the guard
 /// (door-rules 4).
 #[derive(Debug)]
 pub struct CameraCapture(CaptureSet);
@@ -63,8 +63,89 @@ pub struct Judged {
     pub hint: Option<Hint>,
 }
 
-/// Takes one burst from an open source. Blocks until it is complete, has failed or is cancelled; `cancelled` is
-/// asked before each frame, so a cancellation takes at most the camera's frame timeout.
+/// An open camera, and the eyes that look through it: from the first frame of a burst to the verdict they are the same.
+pub struct Lens<'a> {
+    pub(super) source: &'a mut dyn Source,
+    config: &'a model::Capture,
+    pub(super) clock: &'a dyn Clock,
+    pub(super) eyes: Option<Eyes>,
+}
+
+impl<'a> Lens<'a> {
+    /// With eyes, if the configuration looks for a face.
+    ///
+    /// # Errors
+    /// The detector's model is damaged.
+    pub fn new(
+        source: &'a mut dyn Source,
+        config: &'a model::Capture,
+        clock: &'a dyn Clock,
+    ) -> Result<Self, CaptureError> {
+        Ok(Self { source, config, clock, eyes: Eyes::open(config)? })
+    }
+
+    /// Takes one burst, and shows each frame and what became of it. Blocks until it is complete, has failed or is
+    /// cancelled; `cancelled` is asked before each frame, so a cancellation takes at most the camera's frame timeout.
+    ///
+    /// # Errors
+    /// What the camera or the burst failed with; no picture is kept then.
+    pub fn burst(
+        &mut self,
+        progress: &mut dyn FnMut(Progress),
+        cancelled: &dyn Fn() -> bool,
+        shown: &mut dyn FnMut(&RawFrame<'_>, &Judged),
+    ) -> Result<CameraCapture, CaptureError> {
+        let (config, clock) = (self.config, self.clock);
+        let started = clock.boot();
+        let mut burst = Burst::new(config.into(), started);
+        let mut album = Album::new(config);
+        let mut meter = Meter::default();
+        let mut hint = None;
+        loop {
+            if cancelled() {
+                return Err(CaptureError::Cancelled);
+            }
+            if let Some(failure) = burst.overdue(clock.boot()) {
+                return Err(album.failed(failure, started, clock.boot()));
+            }
+            let frame = self.source.next_frame()?;
+            let sight = self.eyes.as_mut().map(|eyes| eyes.look(&frame)).transpose()?;
+            let measures = Measures { sight, ..meter.measure(&frame) };
+            let step = burst.step(&measures);
+            log::trace!(
+                sequence = frame.sequence, luminance = measures.luminance_mean, sharpness = measures.sharpness;
+                "frame: {step:?}"
+            );
+            if burst.hint() != hint {
+                hint = burst.hint();
+                if let Some(hint) = hint {
+                    progress(Progress::Hint(hint));
+                }
+            }
+            shown(&frame, &Judged { measures, step, reason: burst.reason(), hint });
+            match step {
+                Step::Wait => {}
+                Step::TakeLiveness(_) => {
+                    let taken = album.take_liveness(&frame.to_frame()?)?;
+                    progress(Progress::Liveness { taken, of: config.liveness_count });
+                }
+                Step::TakeSelfie => album.candidate = Some(frame.to_frame()?),
+                Step::Restart => album = Album::new(config),
+                Step::Failed(failure) => return Err(album.failed(failure, started, clock.boot())),
+            }
+            if burst.selfie_is_settled() && album.settle_selfie()? {
+                progress(Progress::Selfie);
+            }
+            if burst.is_complete()
+                && let Some(set) = album.finish()
+            {
+                return Ok(CameraCapture(set));
+            }
+        }
+    }
+}
+
+/// One burst from an open source, as [`Lens::burst`].
 ///
 /// # Errors
 /// What the camera or the burst failed with; no picture is kept then.
@@ -75,68 +156,7 @@ pub fn capture(
     progress: &mut dyn FnMut(Progress),
     cancelled: &dyn Fn() -> bool,
 ) -> Result<CameraCapture, CaptureError> {
-    watched(source, config, clock, progress, cancelled, &mut |_, _| {})
-}
-
-/// As [`capture`], showing each frame and what became of it.
-///
-/// # Errors
-/// As [`capture`].
-pub fn watched(
-    source: &mut dyn Source,
-    config: &model::Capture,
-    clock: &dyn Clock,
-    progress: &mut dyn FnMut(Progress),
-    cancelled: &dyn Fn() -> bool,
-    shown: &mut dyn FnMut(&RawFrame<'_>, &Judged),
-) -> Result<CameraCapture, CaptureError> {
-    let started = clock.boot();
-    let mut burst = Burst::new(config.into(), started);
-    let mut album = Album::new(config);
-    let mut eyes = Eyes::open(config)?;
-    let mut meter = Meter::default();
-    let mut hint = None;
-    loop {
-        if cancelled() {
-            return Err(CaptureError::Cancelled);
-        }
-        if let Some(failure) = burst.overdue(clock.boot()) {
-            return Err(album.failed(failure, started, clock.boot()));
-        }
-        let frame = source.next_frame()?;
-        let sight = eyes.as_mut().map(|eyes| eyes.look(&frame)).transpose()?;
-        let measures = Measures { sight, ..meter.measure(&frame) };
-        let step = burst.step(&measures);
-        log::trace!(
-            sequence = frame.sequence, luminance = measures.luminance_mean, sharpness = measures.sharpness;
-            "frame: {step:?}"
-        );
-        if burst.hint() != hint {
-            hint = burst.hint();
-            if let Some(hint) = hint {
-                progress(Progress::Hint(hint));
-            }
-        }
-        shown(&frame, &Judged { measures, step, reason: burst.reason(), hint });
-        match step {
-            Step::Wait => {}
-            Step::TakeLiveness(_) => {
-                let taken = album.take_liveness(&frame.to_frame()?)?;
-                progress(Progress::Liveness { taken, of: config.liveness_count });
-            }
-            Step::TakeSelfie => album.candidate = Some(frame.to_frame()?),
-            Step::Restart => album = Album::new(config),
-            Step::Failed(failure) => return Err(album.failed(failure, started, clock.boot())),
-        }
-        if burst.selfie_is_settled() && album.settle_selfie()? {
-            progress(Progress::Selfie);
-        }
-        if burst.is_complete()
-            && let Some(set) = album.finish()
-        {
-            return Ok(CameraCapture(set));
-        }
-    }
+    Lens::new(source, config, clock)?.burst(progress, cancelled, &mut |_, _| {})
 }
 
 /// Every this many frames the whole of one is searched for a second person.

@@ -7,7 +7,7 @@ use super::session::Session;
 use super::{ConfigFile, Failure, output};
 use crate::camera;
 use crate::capture::sheet::{Sheet, face_text};
-use crate::capture::{self, CaptureError, Lookout, Progress};
+use crate::capture::{self, CaptureError, Lens, Lookout, Progress};
 use crate::clock::{BootTime, Clock, SystemClock};
 use crate::config::model::Config;
 use serde_json::json;
@@ -50,18 +50,13 @@ pub fn run(args: &CaptureArgs, format: output::Format) -> anyhow::Result<ExitCod
     let mut progress = |step: Progress| tell(format, &config, step);
     let (mut sheet, mut trouble) = (args.trace.as_ref().map(|_| Sheet::default()), None);
     let begun = clock.boot();
-    let result = capture::watched(
-        source.as_mut(),
-        &config.capture,
-        clock.as_ref(),
-        &mut progress,
-        &given_up,
-        &mut |frame, judged| {
-            if let Some(sheet) = &mut sheet {
-                trouble = trouble.take().or(sheet.add(frame, judged).err());
-            }
-        },
-    );
+    let mut lens =
+        Lens::new(source.as_mut(), &config.capture, clock.as_ref()).map_err(|error| refused(&error))?;
+    let result = lens.burst(&mut progress, &given_up, &mut |frame, judged| {
+        if let Some(sheet) = &mut sheet {
+            trouble = trouble.take().or(sheet.add(frame, judged).err());
+        }
+    });
     let took = clock.boot().since(begun);
     let end = match &result {
         Ok(_) => format!("complete after {:.1} s", took.as_secs_f64()),
