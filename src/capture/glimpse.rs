@@ -11,10 +11,8 @@ use crate::eyes::FaceMeasure;
 /// What one frame shows, judged as a burst would.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Glimpse {
-    /// The face's share of the frame, 0 to 1, and its mean luma, 0 to 255; of several the best one's.
-    pub face: Option<(f32, f32)>,
-    /// All that was measured of it.
-    pub best: Option<FaceMeasure>,
+    /// The face; of several the best one.
+    pub face: Option<FaceMeasure>,
     /// Why it could not be used.
     pub trouble: Option<Reason>,
     /// It could be used, and more light would make it better.
@@ -47,8 +45,7 @@ impl Lookout {
         self.watch.saw(Some(&sight), frame.taken);
         let judged = self.limits.judge(Some(&sight), self.watch.is_known());
         Ok(Glimpse {
-            face: sight.best.map(|face| (face.area_share, face.light.luma_mean)),
-            best: sight.best,
+            face: sight.best,
             trouble: judged.err(),
             dim: judged.is_ok_and(|face| self.limits.is_dim(&face)),
         })

@@ -84,7 +84,8 @@ fn face(seen: &[Glimpse]) -> Finding {
             "no face is seen".into(),
             "let one person stand before the camera as at the door, and look again",
         ),
-        (Some((share, luminance)), trouble) => {
+        (Some(face), trouble) => {
+            let (share, luminance) = (face.area_share, face.light.luma_mean);
             let what = match trouble {
                 Some(Reason::SeveralFaces) => "more than one face is seen, the best of them",
                 _ => "a face is seen,",
@@ -208,7 +209,17 @@ mod tests {
 
     #[test]
     fn one_good_look_at_a_face_is_enough_and_nobody_is_no_failure() {
-        let glimpse = |face, trouble, dim| Glimpse { face, best: None, trouble, dim };
+        let of = |(area_share, luma_mean)| {
+            let bounds = Bounds { left: 0.0, top: 0.0, right: 9.0, bottom: 9.0 };
+            FaceMeasure {
+                face: Face { bounds, score: 0.9, landmarks: Landmarks::default() },
+                pose: None,
+                area_share,
+                offset: (0.0, 0.0),
+                light: eyes::Light { luma_mean, ..eyes::Light::default() },
+            }
+        };
+        let glimpse = |face: Option<_>, trouble, dim| Glimpse { face: face.map(of), trouble, dim };
         let nobody = glimpse(None, Some(Reason::NoFace), false);
         let good = glimpse(Some((0.13, 118.0)), None, false);
         let found = face(&[nobody, good, nobody]);
