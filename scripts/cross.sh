@@ -16,7 +16,7 @@ root=$PWD
 . scripts/arch.sh
 
 # Which tests need nothing but a processor: rules, policies, codecs, formats, arithmetic over pictures. Of the eyes those that compare
-# with the vectors: a burst of looks takes minutes under emulation.
+# with the vectors: a burst is hundreds of passes of the network, and proves nothing more of the processor.
 readonly pure_rooms=(
     access:: config:: queue::age queue::policy queue::states guard::codec guard::effective guard::machine
     guard::supervisor smileid:: picture:: people:: store::seal store::stamp

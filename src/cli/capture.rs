@@ -140,7 +140,7 @@ pub fn tune(format: output::Format, config: &Config, lasts: Option<Duration>) ->
         let word =
             glimpse.trouble.map_or(if glimpse.dim { "dim" } else { "good" }, capture::gate::Reason::name);
         if format == output::Format::Json {
-            let face = glimpse.best.map(|face| {
+            let face = glimpse.face.map(|face| {
                 json!({
                     "area": face.area_share, "right": face.offset.0, "down": face.offset.1,
                     "yaw": face.pose.map(|pose| pose.yaw), "pitch": face.pose.map(|pose| pose.pitch),
@@ -152,7 +152,7 @@ pub fn tune(format: output::Format, config: &Config, lasts: Option<Duration>) ->
             continue;
         }
         let measures =
-            glimpse.best.map(|face| face_text(&face).trim_end().replace('\n', "; ")).unwrap_or_default();
+            glimpse.face.map(|face| face_text(&face).trim_end().replace('\n', "; ")).unwrap_or_default();
         output::again(&format!("{word:<16} {measures}"), std::io::stdout().is_terminal());
     }
     match format {

@@ -168,6 +168,7 @@ mod tests {
     use super::*;
     use crate::clock::BootTime;
     use crate::config::model::Capture;
+    use crate::eyes::{self, Bounds, Face, FaceMeasure, Landmarks};
 
     fn frames(count: u32, step_ms: u64, luminance: f32, moving: bool) -> Vec<Measures> {
         (0..count)
