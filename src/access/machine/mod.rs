@@ -49,7 +49,8 @@ enum Phase {
     Judging { job: JobId, remote_job: String, resends: u32, resend_at: Option<BootTime> },
     /// An approval is being made durable together with the intent to unlock.
     Intending,
-    /// Both are durable; the pulse of the attempt before is still under way, and nothing extends it.
+    /// Both are durable. The pulse of the attempt before is still under way, and nothing extends it; or the guard has
+    /// not yet confirmed the arm: a service that answers at once can be faster.
     Waiting,
     /// The grant is on its way; the edge is not confirmed.
     Opening { until: BootTime },
@@ -119,7 +120,7 @@ impl Machine {
                 Some(Phase::Capturing) => self.finish(Outcome::CaptureFailed(reason), vec![]),
                 _ => stale(attempt, "capture_failed"),
             },
-            Event::Armed { attempt } => self.armed(attempt),
+            Event::Armed { attempt } => self.armed(now, attempt),
             Event::LockRefused { attempt, reason } => self.lock_refused(attempt, reason),
             Event::Stored { attempt, job } => self.stored(now, attempt, job),
             Event::StoreFailed { attempt } => match self.phase_of(attempt) {
@@ -216,11 +217,11 @@ impl Machine {
         vec![]
     }
 
-    fn armed(&mut self, attempt: AttemptId) -> Vec<Command> {
+    fn armed(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
         match self.current_if(attempt) {
             Some(current) if current.arm == Arm::Sent => {
                 current.arm = Arm::Confirmed;
-                vec![]
+                self.waited(now)
             }
             _ => stale(attempt, "armed"),
         }
@@ -231,7 +232,9 @@ impl Machine {
         current.arm = Arm::None;
         let note = Command::Note(Note::new(attempt, "lock_refused").with("reason", reason));
         match current.phase {
-            Phase::Opening { .. } => self.finish(Outcome::LockFailed(reason.into()), vec![note]),
+            Phase::Waiting | Phase::Opening { .. } => {
+                self.finish(Outcome::LockFailed(reason.into()), vec![note])
+            }
             _ => vec![note],
         }
     }
@@ -241,8 +244,9 @@ impl Machine {
         let Some(current) = self.current.as_mut() else { return vec![] };
         current.arm = Arm::None;
         match current.phase {
-            Phase::Waiting => self.finish(Outcome::LockFailed("lock_lost".into()), vec![]),
-            Phase::Opening { .. } => self.finish(Outcome::LockFailed("lock_lost".into()), vec![]),
+            Phase::Waiting | Phase::Opening { .. } => {
+                self.finish(Outcome::LockFailed("lock_lost".into()), vec![])
+            }
             _ => vec![],
         }
     }
@@ -322,7 +326,7 @@ impl Machine {
         match decision {
             Decision::Approve if !for_door => self.finish(Outcome::Enrolled, vec![record(false)]),
             Decision::Approve if !in_time => self.finish(Outcome::Expired, vec![record(false)]),
-            Decision::Approve if current.arm != Arm::Confirmed => {
+            Decision::Approve if current.arm == Arm::None => {
                 self.finish(Outcome::LockFailed("not_armed".into()), vec![record(false)])
             }
             Decision::Approve => {
@@ -341,28 +345,31 @@ impl Machine {
     }
 
     fn verdict_stored(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
-        let open = self.open;
         let Some(current) = self.current_if(attempt) else { return stale(attempt, "verdict_stored") };
         if !matches!(current.phase, Phase::Intending) {
             return stale(attempt, "verdict_stored");
         }
-        if open {
-            current.phase = Phase::Waiting;
-            return vec![];
-        }
-        self.grant(now, attempt)
+        current.phase = Phase::Waiting;
+        self.waited(now)
     }
 
-    /// The pulse before this attempt is over.
-    fn locked(&mut self, now: BootTime) -> Vec<Command> {
-        self.open = false;
+    /// Grants to who waits, once the door is locked and the guard has answered to the arm.
+    fn waited(&mut self, now: BootTime) -> Vec<Command> {
         match &self.current {
-            Some(current) if matches!(current.phase, Phase::Waiting) => {
+            Some(current)
+                if matches!(current.phase, Phase::Waiting) && current.arm != Arm::Sent && !self.open =>
+            {
                 let attempt = current.claim.attempt;
                 self.grant(now, attempt)
             }
             _ => vec![],
         }
+    }
+
+    /// The pulse before this attempt is over.
+    fn locked(&mut self, now: BootTime) -> Vec<Command> {
+        self.open = false;
+        self.waited(now)
     }
 
     fn unlocked(&mut self, attempt: AttemptId) -> Vec<Command> {
@@ -423,6 +430,9 @@ impl Machine {
                 }
                 let offline = resend_at.is_some();
                 self.finish(if offline { Outcome::Offline } else { Outcome::Expired }, commands)
+            }
+            Phase::Waiting if over && current.arm == Arm::Sent => {
+                self.finish(Outcome::LockFailed("not_armed".into()), vec![])
             }
             Phase::Storing | Phase::Intending | Phase::Waiting if over => {
                 self.finish(Outcome::Expired, vec![])

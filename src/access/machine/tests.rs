@@ -179,15 +179,42 @@ fn an_enrolment_never_touches_the_lock() {
     assert!(!commands.iter().any(of_the_lock), "{commands:?}");
 }
 
+/// A service that answers with the verdict at once can be faster than the guard.
 #[test]
-fn an_arm_that_was_not_confirmed_does_not_open() {
-    let mut m = machine();
-    m.handle(at(0), claim(ATTEMPT, Product::Authentication));
-    m.handle(at(1000), Event::Captured { attempt: ATTEMPT, last_picture: at(1000) });
-    m.handle(at(1002), Event::Stored { attempt: ATTEMPT, job: JOB });
-    m.handle(at(1003), Event::Accepted { attempt: ATTEMPT, remote_job: "job_x".into() });
-    let commands = m.handle(at(1500), verdict(Verdict::Approved));
+fn an_approval_waits_for_the_arm_and_never_opens_without() {
+    let approved_before_the_arm = || {
+        let mut m = machine();
+        m.handle(at(0), claim(ATTEMPT, Product::Authentication));
+        m.handle(at(1000), Event::Captured { attempt: ATTEMPT, last_picture: at(1000) });
+        m.handle(at(1002), Event::Stored { attempt: ATTEMPT, job: JOB });
+        m.handle(at(1003), Event::Accepted { attempt: ATTEMPT, remote_job: "job_x".into() });
+        let commands = m.handle(at(1004), verdict(Verdict::Approved));
+        assert!(matches!(commands[..], [Command::RecordVerdict { intent: true, .. }]), "{commands:?}");
+        m
+    };
+    let stored = Event::VerdictStored { attempt: ATTEMPT };
+    let armed = Event::Armed { attempt: ATTEMPT };
+
+    let mut m = approved_before_the_arm();
+    assert!(m.handle(at(1005), stored.clone()).is_empty());
+    assert_eq!(grants(&m.handle(at(1006), armed.clone())), 1);
+
+    let mut m = approved_before_the_arm();
+    assert!(m.handle(at(1005), armed.clone()).is_empty());
+    assert_eq!(grants(&m.handle(at(1006), stored.clone())), 1);
+
+    let mut m = approved_before_the_arm();
+    m.handle(at(1005), stored.clone());
+    let commands = m.handle(at(1006), Event::LockRefused { attempt: ATTEMPT, reason: "tampered" });
+    assert_eq!(outcome(&commands), Some(Outcome::LockFailed("tampered".into())));
+
+    let mut m = approved_before_the_arm();
+    m.handle(at(1005), stored);
+    let end = m.deadline().unwrap();
+    let commands = m.handle(end, Event::Tick);
     assert_eq!(outcome(&commands), Some(Outcome::LockFailed("not_armed".into())));
+    assert!(matches!(commands[0], Command::Disarm { .. }), "{commands:?}");
+    assert_eq!(grants(&m.handle(end, armed)), 0);
 }
 
 #[test]
