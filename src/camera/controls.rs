@@ -159,26 +159,32 @@ fn put(
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
     use rustix::io::Errno;
     use std::cell::RefCell;
     use std::collections::BTreeMap;
 
     #[derive(Default)]
-    struct Fake {
+    pub(in super::super) struct Fake {
         controls: BTreeMap<u32, (Control, Vec<i32>)>,
         values: RefCell<BTreeMap<u32, i32>>,
         set: RefCell<Vec<(u32, i32)>>,
-        fails: bool,
+        pub fails: bool,
     }
 
     impl Fake {
-        fn with(mut self, id: u32, (least, most, step): (i32, i32, i32), choices: &[i32]) -> Self {
+        pub fn with(mut self, id: u32, (least, most, step): (i32, i32, i32), choices: &[i32]) -> Self {
             let kind = if choices.is_empty() { Kind::Number } else { Kind::Menu };
             let control =
                 Control { id, name: String::new(), kind, least, most, step, default: least, writable: true };
             self.controls.insert(id, (control, choices.to_vec()));
+            self
+        }
+
+        /// With these values.
+        pub fn at(self, values: &[(u32, i32)]) -> Self {
+            self.values.borrow_mut().extend(values.iter().copied());
             self
         }
     }

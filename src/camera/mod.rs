@@ -7,13 +7,14 @@
 //!
 //! Map: [`source`] the trait and how one is opened; `reopen` a camera that comes back; `file` and `sway` files as a
 //! camera; `devices` which cameras there are, `holders` who uses them; `v4l2` a device, `negotiate` its format,
-//! `controls` its settings, `stream` the buffer queue over it, `node` and `mmap` the system calls (all `unsafe` of
+//! `controls` its settings, `exposure` more or less light, `stream` the buffer queue over it, `node` and `mmap` the system calls (all `unsafe` of
 //! this room), `raw` a frame on loan, `convert` pixel formats to RGB.
 
 mod controls;
 pub mod convert;
 mod devices;
 pub mod error;
+mod exposure;
 pub mod file;
 mod holders;
 mod mmap;
@@ -29,6 +30,7 @@ mod v4l2;
 pub use controls::{Control, Kind as ControlKind};
 pub use devices::{About, ControlValue, FormatFacts, NodeFacts, controls, list};
 pub use error::CameraError;
+pub use exposure::Towards;
 pub use holders::Holder;
 pub use negotiate::Remark;
 pub use node::Size;

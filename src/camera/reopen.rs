@@ -6,6 +6,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::exposure::Towards;
 use super::file::Waiter;
 use super::source::{Agreed, Source};
 use super::{CameraError, RawFrame};
@@ -93,6 +94,10 @@ impl Source for Reopening {
 
     fn frame(&self) -> RawFrame<'_> {
         self.inner.as_ref().map_or(RawFrame::NONE, |source| source.frame())
+    }
+
+    fn expose(&mut self, towards: Towards) -> bool {
+        self.inner.as_mut().is_some_and(|source| source.expose(towards))
     }
 
     fn describe(&self) -> String {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::CameraError;
 use super::RawFrame;
+use super::exposure::Towards;
 use super::file::{FileSource, ParkedWaiter};
 use super::negotiate::Remark;
 use super::reopen::Reopening;
@@ -33,6 +34,12 @@ pub trait Source: Send {
     fn next_frame(&mut self) -> Result<RawFrame<'_>, CameraError> {
         self.advance()?;
         Ok(self.frame())
+    }
+
+    /// Asks for more or less light in the frames to come, by one step. Whether the camera has something for it and went
+    /// that way; a few frames pass before it shows.
+    fn expose(&mut self, _towards: Towards) -> bool {
+        false
     }
 
     /// One line for people: which camera, which format, which size.
@@ -63,6 +70,8 @@ pub struct Agreed {
     pub height: u32,
     /// Frames a second, where the device says it.
     pub fps: Option<f64>,
+    /// Its controls for more or less light, which a dark face moves; none on a camera without such.
+    pub exposure: Vec<String>,
     /// How that differs from the configuration.
     pub remarks: Vec<Remark>,
 }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use rustix::io::Errno;
 
 use super::convert::{Format, FrameError, Layout};
+use super::exposure::{Levers, Moved, Towards};
 use super::holders::{holders_of, sentence};
 use super::mmap::Mapped;
 use super::negotiate::{Remark, agree, differences};
@@ -25,6 +26,8 @@ pub(super) struct V4l2Source {
     agreed: Agreed,
     layout: Layout,
     stream: Stream<Mapped>,
+    node: Arc<Node>,
+    levers: Levers,
     clock: Arc<dyn Clock>,
     timeout: Duration,
     /// Number and moment of the frame that is lent.
@@ -59,7 +62,8 @@ impl V4l2Source {
         remarks.extend(rate_remark(config.fps, fps));
         remarks.extend(controls::apply(&*node, config));
         say_once(&path, &remarks);
-        let mapped = Mapped::new(node).map_err(|(call, error)| of_call(&path, call, error))?;
+        let levers = Levers::of(&*node, config);
+        let mapped = Mapped::new(Arc::clone(&node)).map_err(|(call, error)| of_call(&path, call, error))?;
         let timeout = Duration::from_millis(u64::from(config.frame_timeout_ms));
         let stream = Stream::start(mapped).map_err(|error| of_stream(&path, timeout, error))?;
         let agreed = Agreed {
@@ -71,9 +75,11 @@ impl V4l2Source {
             width: layout.width,
             height: layout.height,
             fps,
+            exposure: levers.names(),
             remarks,
         };
-        Ok(Self { agreed, layout, stream, clock, timeout, last: None, decoded: Decoded::default() })
+        let decoded = Decoded::default();
+        Ok(Self { agreed, layout, stream, node, levers, clock, timeout, last: None, decoded })
     }
 }
 
@@ -105,6 +111,18 @@ impl Source for V4l2Source {
         lent.unwrap_or_else(|| RawFrame::of_decoded(&self.decoded)).at(sequence, taken)
     }
 
+    fn expose(&mut self, towards: Towards) -> bool {
+        let moved = self.levers.step(&*self.node, towards);
+        match &moved {
+            Some(Moved { name, from, to }) => log::info!(
+                control = name.as_str(), from = *from, to = *to;
+                "the face is not well lit: the camera's {name:?} is set from {from} to {to}"
+            ),
+            None => log::info!("the face is not well lit, and the camera has no more to give"),
+        }
+        moved.is_some()
+    }
+
     fn describe(&self) -> String {
         let Agreed { path, card, format, width, height, .. } = &self.agreed;
         format!("{card} at {} ({format} {width}x{height})", path.display())
@@ -112,6 +130,13 @@ impl Source for V4l2Source {
 
     fn agreed(&self) -> Option<&Agreed> {
         Some(&self.agreed)
+    }
+}
+
+/// The next burst begins with the camera as it was.
+impl Drop for V4l2Source {
+    fn drop(&mut self) {
+        self.levers.restore(&*self.node);
     }
 }
 

@@ -10,7 +10,9 @@ use std::time::Duration;
 use super::Hint;
 use super::face::{FaceLimits, Watch};
 use super::gate::{Limits, Measures, Reason, Trail, Verdict, judge};
+use super::metering::Metering;
 use super::tasks::Tasks;
+use crate::camera::Towards;
 use crate::clock::BootTime;
 use crate::config::model::{self, Order};
 
@@ -104,6 +106,8 @@ pub struct Burst {
     hint: Option<(Hint, BootTime)>,
     watch: Watch,
     tasks: Tasks,
+    metering: Metering,
+    light_wanted: Option<Towards>,
 }
 
 impl Burst {
@@ -122,6 +126,8 @@ impl Burst {
             hint: None,
             watch: Watch::default(),
             tasks: Tasks::default(),
+            metering: Metering::default(),
+            light_wanted: None,
         }
     }
 
@@ -133,12 +139,15 @@ impl Burst {
             verdict => verdict,
         };
         self.trail = Some(Trail::after(self.trail.as_ref(), frame));
+        self.light_wanted = None;
         let restart = self.plan.face.is_some() && self.watch.saw(frame.sight.as_ref(), now) && self.forget();
         let verdict = self.face(frame, verdict);
         let hint = match verdict {
             Verdict::Accept { hint } => hint.or_else(|| self.asked(frame)),
             Verdict::Refuse(reason) => reason.hint(),
         };
+        // The camera is asked for light before the person is.
+        let hint = hint.filter(|hint| *hint != Hint::MoreLight || !self.metering.is_under_way());
         self.show(hint, now);
         if verdict != Verdict::Refuse(Reason::Frozen) {
             self.fresh = now;
@@ -189,6 +198,16 @@ impl Burst {
         self.hint.map(|(hint, _)| hint)
     }
 
+    /// What the camera is to be asked for after the last frame.
+    pub fn light_wanted(&self) -> Option<Towards> {
+        self.light_wanted
+    }
+
+    /// It could not do that.
+    pub fn light_is_spent(&mut self) {
+        self.metering.give_up();
+    }
+
     /// Why the last frame was refused, or what the burst lacked with it.
     pub fn reason(&self) -> Option<Reason> {
         self.last_refusal
@@ -197,7 +216,11 @@ impl Burst {
     /// Adds the judgement of the face to that of the frame.
     fn face(&mut self, frame: &Measures, verdict: Verdict) -> Verdict {
         let (Some(limits), Verdict::Accept { hint }) = (&self.plan.face, verdict) else { return verdict };
-        match limits.judge(frame.sight.as_ref(), self.watch.is_known()) {
+        let judged = limits.judge(frame.sight.as_ref(), self.watch.is_known());
+        if let (Some(face), Ok(_) | Err(Reason::FaceDark | Reason::FaceBlurred)) = (frame.face(), &judged) {
+            self.light_wanted = self.metering.wants(&face.light, limits, frame.taken);
+        }
+        match judged {
             Ok(face) => {
                 self.watch.turns(face.pose);
                 self.tasks.saw(face.pose, limits.looks_straight(&face), frame.digest);
@@ -246,8 +269,7 @@ impl Burst {
     }
 
     fn is_straight(&self, frame: &Measures) -> bool {
-        let face = frame.sight.and_then(|sight| sight.best);
-        self.plan.face.is_none_or(|limits| face.is_some_and(|face| limits.looks_straight(&face)))
+        self.plan.face.is_none_or(|limits| frame.face().is_some_and(|face| limits.looks_straight(face)))
     }
 
     /// Lets all pictures go. Whether there were any.
@@ -272,12 +294,12 @@ impl Burst {
             self.taken.push(frame.digest);
             return Step::TakeLiveness(number);
         }
-        let better = self.selfie.is_none_or(|(sharpness, _)| frame.sharpness > sharpness);
+        let better = self.selfie.is_none_or(|(sharpness, _)| frame.sharpness() > sharpness);
         if self.selfie_may_come() && !self.selfie_is_settled() && better && self.is_straight(frame) {
             if let Some((_, replaced)) = self.selfie {
                 self.taken.retain(|digest| *digest != replaced);
             }
-            self.selfie = Some((frame.sharpness, frame.digest));
+            self.selfie = Some((frame.sharpness(), frame.digest));
             self.taken.push(frame.digest);
             return Step::TakeSelfie;
         }

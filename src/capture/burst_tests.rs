@@ -1,8 +1,13 @@
 use super::*;
+use crate::eyes::Overview;
 use proptest::prelude::*;
 
 fn plan() -> Plan {
     Plan::from(&model::Capture { face: model::FaceCheck::NotLookedAt, ..Default::default() })
+}
+
+fn overview(luma_mean: f32, sharpness: f32) -> Option<Overview> {
+    Some(Overview { luma_mean, brightest: 200.0, sharpness })
 }
 
 /// Good frame `number` at `millis`.
@@ -10,9 +15,7 @@ fn good(number: u32, millis: u64) -> Measures {
     Measures {
         width: 640,
         height: 480,
-        luminance_mean: 120.0,
-        sharpness: 0.03,
-        black: false,
+        overview: overview(120.0, 0.03),
         digest: u64::from(number) + 1,
         sequence: number,
         taken: BootTime::from_millis(millis),
@@ -101,7 +104,7 @@ fn the_sharpest_frame_between_the_shots_becomes_the_selfie_before_the_last_shot(
             42 => 0.9,
             _ => 0.03,
         };
-        Measures { sharpness, ..good(number, millis) }
+        Measures { overview: overview(120.0, sharpness), ..good(number, millis) }
     };
     let (steps, _) = play(&mut burst, 66, sharp);
     let selfies: Vec<_> =
@@ -134,7 +137,7 @@ fn a_camera_slower_than_the_interval_gives_a_selfie_too() {
 
 #[test]
 fn the_reason_for_giving_up_is_what_was_wrong_with_the_last_frame() {
-    let dark = |number, millis| Measures { luminance_mean: 10.0, ..good(number, millis) };
+    let dark = |number, millis| Measures { overview: overview(10.0, 0.03), ..good(number, millis) };
     let (steps, end) = play(&mut start(), 66, dark);
     assert_eq!(steps, [(Step::Failed(Failure::Refused(Reason::TooDark)), end)]);
     assert!((30_000..30_066).contains(&end), "{end}");
@@ -149,7 +152,7 @@ fn bad_frames_between_good_ones_delay_and_do_not_spoil() {
     let mut burst = start();
     let every_third = |number: u32, millis| {
         let sharpness = if number.is_multiple_of(3) { 0.0001 } else { 0.03 };
-        Measures { sharpness, ..good(number, millis) }
+        Measures { overview: overview(120.0, sharpness), ..good(number, millis) }
     };
     let (steps, _) = play(&mut burst, 66, every_third);
     assert_eq!(liveness(&steps).len(), 8);
@@ -185,8 +188,8 @@ fn a_loop_of_a_few_frames_is_no_burst() {
 #[test]
 fn a_hint_stays_long_enough_to_be_read() {
     let mut burst = start();
-    let dim = |number, millis| Measures { luminance_mean: 40.0, ..good(number, millis) };
-    let blurred = |number, millis| Measures { sharpness: 0.0, ..good(number, millis) };
+    let dim = |number, millis| Measures { overview: overview(40.0, 0.03), ..good(number, millis) };
+    let blurred = |number, millis| Measures { overview: overview(120.0, 0.0), ..good(number, millis) };
     burst.step(&dim(0, 100));
     assert_eq!(burst.hint(), Some(Hint::MoreLight));
     burst.step(&blurred(1, 200));
@@ -208,7 +211,7 @@ proptest! {
         let (mut at, mut shots, mut digests, mut selfie) = (0, Vec::new(), Vec::new(), None);
         for (pause, digest, sharpness, luminance_mean, sequence) in frames {
             at += pause;
-            let shown = Measures { digest, sharpness, luminance_mean, sequence, ..good(0, at) };
+            let shown = Measures { digest, overview: overview(luminance_mean, sharpness), sequence, ..good(0, at) };
             let step = burst.step(&shown);
             match step {
                 Step::TakeLiveness(number) => {

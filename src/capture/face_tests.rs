@@ -1,6 +1,6 @@
 use super::super::Hint;
 use super::super::burst::{Burst, Failure, Plan, Step};
-use super::super::gate::{Measures, measure};
+use super::super::gate::{Measures, Meter};
 use super::*;
 use crate::camera::RawFrame;
 use crate::camera::sway::Sway;
@@ -125,14 +125,15 @@ fn astronaut() -> Pixels {
 fn play(count: u32, give_up_ms: u32, mut of: impl FnMut(u32) -> Vec<u8>) -> (Burst, Vec<Step>) {
     let config = model::Capture { give_up_ms, face: model::FaceCheck::Required, ..Default::default() };
     let mut burst = Burst::new(Plan::from(&config), BootTime::from_millis(0));
-    let (mut detector, mut tracker) = (Detector::new().unwrap(), Tracker::new(5));
+    let (mut detector, mut tracker, mut meter) =
+        (Detector::new().unwrap(), Tracker::new(5), Meter::default());
     let mut steps = Vec::new();
     for number in 0..count {
         let taken = BootTime::from_millis(u64::from(number) * 67);
         let frame = Frame { width: 640, height: 480, rgb: of(number), sequence: number, taken };
         let sight = detector.look(&FrameView::rgb(640, 480, &frame.rgb).unwrap(), tracker.next());
         tracker.saw(&sight);
-        let step = burst.step(&Measures { sight: Some(sight), ..measure(&RawFrame::from(&frame)) });
+        let step = burst.step(&meter.measure(&RawFrame::from(&frame), Some(sight)));
         steps.push(step);
         if burst.is_complete() || matches!(step, Step::Failed(_)) {
             break;
@@ -192,9 +193,7 @@ fn play_active(obeys: bool) -> (Vec<Hint>, Step) {
         let frame = Measures {
             width: 640,
             height: 480,
-            luminance_mean: 120.0,
-            sharpness: 0.03,
-            black: false,
+            overview: None,
             digest: millis,
             sequence: u32::try_from(millis).unwrap(),
             taken: BootTime::from_millis(millis),

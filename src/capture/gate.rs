@@ -1,8 +1,9 @@
 //! PURE. One frame's measures and whether it may be used.
 //!
-//! The measures cost two passes over the camera's own bytes, one of them for the digest. Light is the mean of all
-//! pixels' luma. Sharpness is taken from the luma averaged down to 160x160: variance of the Laplacian over the squared mean, so that neither the camera's
-//! resolution nor the light moves it much. Noise in the dark inflates it, hence light is judged first.
+//! Light is the mean of all pixels' luma. Sharpness is taken from the luma averaged down to 160x160: variance of the
+//! Laplacian over the squared mean, so that neither the camera's resolution nor the light moves it much. Noise in the dark
+//! inflates it, hence light is judged first. Where a face is seen the whole frame's light and sharpness are neither judged
+//! nor measured: a face in good light before a dark yard is a good picture, and [`super::face`] judges it.
 //!
 //! Frozen means that the picture is byte for byte the one before (sensor noise makes that impossible for a
 //! camera that runs), or that the source's sequence number stands still for more than a second.
@@ -13,7 +14,7 @@ use super::Hint;
 use crate::camera::RawFrame;
 use crate::clock::BootTime;
 use crate::config::model;
-use crate::eyes::{FrameView, Overview, Overviews, Sight};
+use crate::eyes::{FaceMeasure, FrameView, Overview, Overviews, Sight};
 
 /// A picture without a cell brighter than this is black: a covered lens or a dead sensor, not a dark room.
 const BLACK_CELL_MAX: f32 = 12.0;
@@ -27,14 +28,10 @@ pub struct Measures {
     pub width: u32,
     /// Rows.
     pub height: u32,
-    /// Mean luma of all pixels, 0 to 255.
-    pub luminance_mean: f32,
-    /// Variance of the Laplacian over the squared mean, at 160x160.
-    pub sharpness: f32,
-    /// No part of it is lit.
-    pub black: bool,
-    /// Tells whether two frames are byte for byte the same. Not for security: a frame that only seems to be the
-    /// same is merely not used.
+    /// Light and sharpness of the whole of it; `None` where a face is seen, which is judged in its place.
+    pub overview: Option<Overview>,
+    /// Tells whether two frames are byte for byte the same, from a quarter of their bytes. Not for security: a frame
+    /// that only seems to be the same is merely not used.
     pub digest: u64,
     /// The source's number of the frame.
     pub sequence: u32,
@@ -42,6 +39,19 @@ pub struct Measures {
     pub taken: BootTime,
     /// What is seen of faces; `None` when nobody looked.
     pub sight: Option<Sight>,
+}
+
+impl Measures {
+    /// The face that is seen; of several the best.
+    pub fn face(&self) -> Option<&FaceMeasure> {
+        self.sight.as_ref().and_then(|sight| sight.best.as_ref())
+    }
+
+    /// Sharpness of what is judged: the face, or the whole frame where none is seen.
+    pub fn sharpness(&self) -> f32 {
+        let face = self.face().map(|face| face.light.sharpness);
+        face.or(self.overview.map(|overview| overview.sharpness)).unwrap_or(0.0)
+    }
 }
 
 /// What a frame is judged by.
@@ -204,20 +214,35 @@ pub fn judge(frame: &Measures, limits: &Limits, previous: Option<&Trail>) -> Ver
             || (previous.sequence == frame.sequence
                 && frame.taken.since(previous.sequence_since) > SEQUENCE_STILL_MAX)
     });
-    let light = limits.light(frame.luminance_mean);
     if frame.width.min(frame.height) < limits.side_min {
         Verdict::Refuse(Reason::TooSmall)
     } else if frozen {
         Verdict::Refuse(Reason::Frozen)
-    } else if frame.black {
+    } else {
+        match &frame.overview {
+            Some(overview) => judge_whole(overview, limits),
+            None if frame.face().is_some() => Verdict::Accept { hint: None },
+            None => Verdict::Refuse(Reason::Black),
+        }
+    }
+}
+
+fn judge_whole(overview: &Overview, limits: &Limits) -> Verdict {
+    let light = limits.light(overview.luma_mean);
+    if is_black(overview) {
         Verdict::Refuse(Reason::Black)
     } else if light == Light::Dark {
         Verdict::Refuse(Reason::TooDark)
-    } else if !reaches(frame.sharpness, limits.sharpness_min) {
+    } else if !reaches(overview.sharpness, limits.sharpness_min) {
         Verdict::Refuse(Reason::Blurred)
     } else {
         Verdict::Accept { hint: (light == Light::Dim).then_some(Hint::MoreLight) }
     }
+}
+
+/// No part of a frame is lit.
+pub fn is_black(overview: &Overview) -> bool {
+    overview.brightest <= BLACK_CELL_MAX
 }
 
 /// False for what is not a number.
@@ -225,40 +250,53 @@ pub(super) fn reaches(value: f32, least: f32) -> bool {
     value >= least
 }
 
+/// The digest reads blocks of so many bytes.
+const DIGEST_BLOCK: usize = 4096;
+/// And of so many blocks the first.
+const DIGEST_EVERY: usize = 4;
+
 /// Measures frames, in memory of its own.
 #[derive(Default)]
 pub struct Meter(Overviews);
 
 impl Meter {
-    /// Measures a frame, in the camera's own bytes. A frame without pixels measures as black.
-    pub fn measure(&mut self, frame: &RawFrame<'_>) -> Measures {
-        let seen = frame.view().map(|view| self.measure_view(&view)).ok();
+    /// Measures a frame in the camera's own bytes, given what was seen of faces on it; `None` when nobody looked. A frame
+    /// without pixels measures as black.
+    pub fn measure(&mut self, frame: &RawFrame<'_>, sight: Option<Sight>) -> Measures {
+        let view = frame.view().ok();
         let size = u64::from(frame.width & 0xffff) << 16 | u64::from(frame.height & 0xffff);
+        let face = sight.is_some_and(|sight| sight.best.is_some());
+        let nothing = Overview { luma_mean: 0.0, brightest: 0.0, sharpness: 0.0 };
+        let whole = || view.as_ref().map_or(nothing, |view| self.0.of(view));
         Measures {
             width: frame.width,
             height: frame.height,
-            luminance_mean: seen.map_or(0.0, |(seen, _)| seen.luma_mean),
-            sharpness: seen.map_or(0.0, |(seen, _)| seen.sharpness),
-            black: seen.is_none_or(|(seen, _)| seen.brightest <= BLACK_CELL_MAX),
-            digest: size << 32 | seen.map_or(0, |(_, crc)| u64::from(crc)),
+            overview: (!face).then(whole),
+            digest: size << 32 | view.as_ref().map_or(0, |view| u64::from(digest(view))),
             sequence: frame.sequence,
             taken: frame.taken,
-            sight: None,
+            sight,
         }
     }
 
-    /// What is measured of the pixels alone; the number is the CRC-32 of their bytes: hardware computes it on all
-    /// targets that matter.
-    pub fn measure_view(&mut self, view: &FrameView<'_>) -> (Overview, u32) {
-        let mut crc = crc32fast::Hasher::new();
-        view.pieces().for_each(|piece| crc.update(piece));
-        (self.0.of(view), crc.finalize())
+    /// Light and sharpness of a whole frame.
+    pub fn overview(&mut self, view: &FrameView<'_>) -> Overview {
+        self.0.of(view)
     }
+}
+
+/// CRC-32 of some of a frame's bytes, from all over it: hardware computes it on all targets that matter.
+pub fn digest(view: &FrameView<'_>) -> u32 {
+    let mut crc = crc32fast::Hasher::new();
+    view.pieces()
+        .flat_map(|piece| piece.chunks(DIGEST_BLOCK).step_by(DIGEST_EVERY))
+        .for_each(|block| crc.update(block));
+    crc.finalize()
 }
 
 /// Measures a single frame.
 pub fn measure(frame: &RawFrame<'_>) -> Measures {
-    Meter::default().measure(frame)
+    Meter::default().measure(frame, None)
 }
 
 #[cfg(test)]

@@ -28,6 +28,7 @@ pub mod files;
 pub mod gate;
 mod glimpse;
 pub mod hint;
+mod metering;
 mod presence;
 pub mod run;
 mod set;

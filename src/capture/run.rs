@@ -110,12 +110,9 @@ impl<'a> Lens<'a> {
             }
             let frame = self.source.next_frame()?;
             let sight = self.eyes.as_mut().map(|eyes| eyes.look(&frame)).transpose()?;
-            let measures = Measures { sight, ..meter.measure(&frame) };
+            let measures = meter.measure(&frame, sight);
             let step = burst.step(&measures);
-            log::trace!(
-                sequence = frame.sequence, luminance = measures.luminance_mean, sharpness = measures.sharpness;
-                "frame: {step:?}"
-            );
+            log::trace!(sequence = frame.sequence, sharpness = measures.sharpness(); "frame: {step:?}");
             if burst.hint() != hint {
                 hint = burst.hint();
                 if let Some(hint) = hint {
@@ -132,6 +129,11 @@ impl<'a> Lens<'a> {
                 Step::TakeSelfie => album.candidate = Some(frame.to_frame()?),
                 Step::Restart => album = Album::new(config),
                 Step::Failed(failure) => return Err(album.failed(failure, started, clock.boot())),
+            }
+            if let Some(towards) = burst.light_wanted()
+                && !self.source.expose(towards)
+            {
+                burst.light_is_spent();
             }
             if burst.selfie_is_settled() && album.settle_selfie()? {
                 progress(Progress::Selfie);

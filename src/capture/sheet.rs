@@ -1,12 +1,11 @@
 //! A contact sheet of a burst: one HTML file with its pictures in it, for whoever sets a door up. It holds pictures of people.
 
 use super::encode::{self, View};
-use super::gate::Measures;
 use super::run::Judged;
 use super::{CaptureError, burst::Step};
 use crate::camera::RawFrame;
 use crate::clock::BootTime;
-use crate::eyes::FaceMeasure;
+use crate::eyes::{FaceMeasure, Overview};
 use base64::Engine as _;
 use base64::prelude::BASE64_STANDARD;
 use std::fmt::Write as _;
@@ -78,8 +77,9 @@ fn figure(jpeg: &[u8], (width, height): (u32, u32), after: Duration, judged: &Ju
     let mut text = format!("{:.2} s: {what}\n", after.as_secs_f64());
     // A String takes whatever is written to it.
     let _ = writeln!(text, "hint: {}", judged.hint.map_or("none", super::Hint::name));
-    let Measures { luminance_mean, sharpness, .. } = judged.measures;
-    let _ = writeln!(text, "frame: luminance {luminance_mean:.0}, sharpness {sharpness:.4}");
+    if let Some(Overview { luma_mean, sharpness, .. }) = judged.measures.overview {
+        let _ = writeln!(text, "frame: luminance {luma_mean:.0}, sharpness {sharpness:.4}");
+    }
     if let Some(sight) = &sight {
         let whole = sight.whole.map_or("not searched".into(), |pass| format!("{:.2}", pass.score));
         let _ = writeln!(text, "faces {}, score {whole} / {:.2}", sight.faces(), sight.close.score);
@@ -137,7 +137,7 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
     use crate::capture::Hint;
-    use crate::capture::gate::{Reason, measure};
+    use crate::capture::gate::{Meter, Reason};
     use crate::eyes::Detector;
     use crate::picture::Frame;
     use crate::picture::read::{Upright, decode, read_file};
@@ -158,7 +158,7 @@ mod tests {
             };
             let raw = RawFrame::from(&frame);
             let sight = Detector::new().unwrap().look(&raw.view().unwrap(), None);
-            let measures = Measures { sight: Some(sight), ..measure(&raw) };
+            let measures = Meter::default().measure(&raw, Some(sight));
             let judged =
                 Judged { measures, step, reason: Some(Reason::HeldStill), hint: Some(Hint::TurnHead) };
             sheet.add(&raw, &judged).unwrap();

@@ -1,6 +1,7 @@
 //! PURE. What some frames in a row say of a camera: how fast it is, and the light in front of it.
 
 use super::gate::Measures;
+use crate::eyes::Overview;
 
 /// Figures over some frames.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,7 +19,7 @@ pub struct Survey {
 }
 
 impl Survey {
-    /// Sums up frames in the order in which they came.
+    /// Sums up frames in the order in which they came, each measured as a whole.
     pub fn of(seen: &[Measures]) -> Self {
         let frames = u32::try_from(seen.len()).unwrap_or(u32::MAX);
         let (mut given, mut returns) = (0_u32, 0);
@@ -36,8 +37,9 @@ impl Survey {
         };
         let fps = (seconds > 0.0)
             .then(|| (f64::from(given) / seconds, f64::from(frames.saturating_sub(1)) / seconds));
-        let mean = |value: fn(&Measures) -> f32| {
-            let sum: f64 = seen.iter().map(|measures| f64::from(value(measures))).sum();
+        let mean = |value: fn(&Overview) -> f32| {
+            let overviews = seen.iter().filter_map(|measures| measures.overview.as_ref());
+            let sum: f64 = overviews.map(|overview| f64::from(value(overview))).sum();
             // A mean of figures of 32 bits needs no more.
             #[allow(clippy::cast_possible_truncation)]
             let mean = (sum / f64::from(frames.max(1))) as f32;
@@ -45,8 +47,8 @@ impl Survey {
         };
         Self {
             frames,
-            luminance: mean(|measures| measures.luminance_mean),
-            sharpness: mean(|measures| measures.sharpness),
+            luminance: mean(|overview| overview.luma_mean),
+            sharpness: mean(|overview| overview.sharpness),
             fps,
             returns,
         }
@@ -62,9 +64,7 @@ mod tests {
         let frame = |(index, sequence): (usize, &u32)| Measures {
             width: 640,
             height: 480,
-            luminance_mean: 90.0,
-            sharpness: 0.1,
-            black: false,
+            overview: Some(Overview { luma_mean: 90.0, brightest: 200.0, sharpness: 0.1 }),
             digest: 0,
             sequence: *sequence,
             taken: BootTime::from_millis(1000 + u64::try_from(index).unwrap() * 100),

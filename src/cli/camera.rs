@@ -179,7 +179,7 @@ fn node_text(node: &NodeFacts) -> String {
 
 fn look(source: &mut dyn Source, frames: u32) -> Result<Survey, CameraError> {
     let mut meter = gate::Meter::default();
-    let seen = (0..frames).map(|_| source.next_frame().map(|frame| meter.measure(&frame)));
+    let seen = (0..frames).map(|_| source.next_frame().map(|frame| meter.measure(&frame, None)));
     Ok(Survey::of(&seen.collect::<Result<Vec<_>, _>>()?))
 }
 
@@ -211,6 +211,7 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
                 "returns": measured.returns,
                 "luminance": measured.luminance,
                 "sharpness": measured.sharpness,
+                "exposure": agreed.as_ref().map(|agreed| &agreed.exposure),
                 "remarks": remarks,
                 "controls": controls.iter().map(control_json).collect::<Vec<_>>(),
             })
@@ -244,6 +245,12 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
         "sharpness: {:.4}, at least {} is wanted",
         measured.sharpness, limits.sharpness_min
     ));
+    if let Some(agreed) = &agreed {
+        output::line(&match agreed.exposure.as_slice() {
+            [] => "light on a face: this camera has no control for it".to_owned(),
+            names => format!("light on a face: {}", names.join(", ")),
+        });
+    }
     for control in &controls {
         output::line(&control_text(control));
     }
@@ -290,7 +297,7 @@ fn snapshot(format: output::Format, config: &Config, file: &Path) -> Result<(), 
             "name a new file in a directory that you may write",
         )
     })?;
-    let luminance = gate::measure(&raw).luminance_mean;
+    let luminance = gate::measure(&raw).overview.map(|overview| overview.luma_mean);
     output::line(&match format {
         output::Format::Json => json!({
             "kind": "done", "file": file, "bytes": jpeg.0.len(), "width": frame.width, "height": frame.height,
@@ -298,10 +305,11 @@ fn snapshot(format: output::Format, config: &Config, file: &Path) -> Result<(), 
         })
         .to_string(),
         output::Format::Human => format!(
-            "{}: {} bytes of {}, mean luminance {luminance:.0} of 255",
+            "{}: {} bytes of {}, mean luminance {:.0} of 255",
             file.display(),
             jpeg.0.len(),
-            source.describe()
+            source.describe(),
+            luminance.unwrap_or(0.0),
         ),
     });
     Ok(())

@@ -34,7 +34,7 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
     let mut meter = gate::Meter::default();
     while measures.len() < FRAMES && clock.boot().since(begin) < LOOK {
         match source.next_frame() {
-            Ok(frame) => measures.push(meter.measure(&frame)),
+            Ok(frame) => measures.push(meter.measure(&frame, None)),
             Err(error) => return each(Finding::failure("camera", error.to_string(), error.remedy())),
         }
     }
@@ -135,7 +135,7 @@ fn light(measures: &[Measures], limits: &Limits) -> Finding {
     if settled.is_empty() {
         return Finding::failure("light", "no picture came", "see the camera's finding");
     }
-    if settled.iter().all(|frame| frame.black) {
+    if settled.iter().all(|frame| frame.overview.is_none_or(|overview| gate::is_black(&overview))) {
         return Finding::failure(
             "light",
             "the picture is black",
@@ -175,9 +175,7 @@ mod tests {
             .map(|index| Measures {
                 width: 640,
                 height: 480,
-                luminance_mean: luminance,
-                sharpness: 0.1,
-                black: luminance < 5.0,
+                overview: Some(eyes::Overview { luma_mean: luminance, brightest: luminance, sharpness: 0.1 }),
                 digest: if moving { u64::from(index) } else { 7 },
                 sequence: index,
                 taken: BootTime::from_millis(1000 + u64::from(index) * step_ms),

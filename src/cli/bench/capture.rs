@@ -54,7 +54,7 @@ pub fn run(format: output::Format, image: &Path) -> Result<(), Failure> {
                     sway.frame(number)
                 }),
             ),
-            ("gate_us", median(|| meter.measure(&RawFrame::from(&frame)))),
+            ("gate_us", median(|| meter.measure(&RawFrame::from(&frame), None))),
             ("liveness_encode_us", median(|| encode::liveness(view, QUALITY))),
             ("selfie_encode_us", median(|| encode::selfie(view, QUALITY))),
             ("yuyv_to_rgb_us", median(|| to_pixels(layout(Format::Yuyv, width * 2), &packed))),

@@ -3,7 +3,7 @@
 use super::capture::median;
 use super::print;
 use crate::camera::sway::Sway;
-use crate::capture::gate::Meter;
+use crate::capture::gate::{Meter, digest};
 use crate::cli::{Failure, output};
 use crate::eyes::{Detector, EyesError, FrameView};
 use crate::picture::read::{PictureError, Upright, decode, read_file};
@@ -35,11 +35,10 @@ pub fn follow(image: &Path, frames: u32) -> Result<(), Failure> {
     let yuyv = to_yuyv(&frame_of(image)?);
     let view = FrameView::yuyv(WIDTH, HEIGHT, WIDTH * 2, &yuyv).map_err(failed)?;
     let mut detector = Detector::new().map_err(failed)?;
-    let mut meter = Meter::default();
     let seen = detector.look(&view, None).best;
     let face = seen.ok_or_else(|| Failure::failed("no face is in it", "name a photograph with a face"))?.face;
     for _ in 0..frames {
-        std::hint::black_box((detector.look(&view, Some(&face)), meter.measure_view(&view)));
+        std::hint::black_box((detector.look(&view, Some(&face)), digest(&view)));
     }
     Ok(())
 }
@@ -85,8 +84,8 @@ fn measured(rgb: &[u8]) -> Result<Figures, EyesError> {
     let Some(face) = face else { return Ok(figures) };
     for (name, view) in views.iter().take(2) {
         figures.push((format!("track_{name}_us"), json!(median(|| best.look(view, Some(&face))))));
-        figures.push((format!("gate_{name}_us"), json!(median(|| meter.measure_view(view)))));
-        let both = || (best.look(view, Some(&face)), meter.measure_view(view));
+        figures.push((format!("gate_{name}_us"), json!(median(|| meter.overview(view)))));
+        let both = || (best.look(view, Some(&face)), digest(view));
         figures.push((format!("frame_{name}_us"), json!(median(both))));
     }
     figures.push(("score_permille".to_owned(), json!((face.score * 1000.0).round())));
@@ -95,7 +94,7 @@ fn measured(rgb: &[u8]) -> Result<Figures, EyesError> {
 
 /// A stream of one JPEG: decoding alone, and everything that a followed frame takes.
 fn measured_mjpg(jpeg: &[u8]) -> Result<Figures, EyesError> {
-    let (mut best, mut meter, mut decoded) = (Detector::new()?, Meter::default(), Decoded::default());
+    let (mut best, mut decoded) = (Detector::new()?, Decoded::default());
     let mut figures = vec![("decode_mjpg_us".to_owned(), json!(median(|| decoded.decode(jpeg))))];
     let (width, height) = decoded.size();
     let face = best.look(&FrameView::ycc(width, height, decoded.bytes())?, None).best.map(|best| best.face);
@@ -103,7 +102,7 @@ fn measured_mjpg(jpeg: &[u8]) -> Result<Figures, EyesError> {
         // It was decoded before.
         let _ = decoded.decode(jpeg);
         let view = FrameView::ycc(width, height, decoded.bytes())?;
-        Ok((best.look(&view, face.as_ref()), gate.then(|| meter.measure_view(&view))))
+        Ok((best.look(&view, face.as_ref()), gate.then(|| digest(&view))))
     };
     let one: Result<_, EyesError> = frame(true);
     one?;
