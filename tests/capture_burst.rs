@@ -2,13 +2,14 @@
 //! one ends. The fake camera moves the clock; nothing here waits.
 
 #![allow(clippy::unwrap_used, clippy::expect_used)]
+#![allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Light is arithmetic.
 
 use std::cell::Cell;
 use std::sync::Arc;
 use std::time::Duration;
 
 use latchd::camera::file::{FileSource, Waiter};
-use latchd::camera::{CameraError, RawFrame, Source};
+use latchd::camera::{CameraError, RawFrame, Source, Towards};
 use latchd::capture::{self, CameraCapture, CaptureError, Hint, Origin, Progress};
 use latchd::clock::{BootTime, ManualClock, Wall};
 use latchd::config::model::{Camera, CameraSource, Capture, FileMode};
@@ -198,7 +199,7 @@ fn a_dim_room_is_a_hint_and_no_refusal() {
     };
     let (result, seen, _) = burst(&Capture::default(), dim);
     result.unwrap();
-    assert_eq!(seen.first(), Some(&Progress::Hint(Hint::MoreLight)));
+    assert!(seen.contains(&Progress::Hint(Hint::MoreLight)), "{seen:?}");
 }
 
 #[test]
@@ -290,4 +291,46 @@ fn debug_shows_no_picture() {
     let taken = burst(&Capture::default(), Ok).0.unwrap();
     let text = format!("{taken:?}");
     assert!(text.len() < 700 && text.contains("Jpeg("), "{text}");
+}
+
+/// A camera that sees its scene with so much of the light, and can be asked for more so many times.
+struct Dim {
+    inner: FileSource,
+    light: f32,
+    room: u32,
+    changed: Option<Frame>,
+}
+
+impl Source for Dim {
+    fn advance(&mut self) -> Result<(), CameraError> {
+        let mut frame = self.inner.next_frame()?.to_frame().unwrap();
+        frame.rgb.iter_mut().for_each(|value| *value = (f32::from(*value) * self.light) as u8);
+        self.changed = Some(frame);
+        Ok(())
+    }
+    fn frame(&self) -> RawFrame<'_> {
+        self.changed.as_ref().map_or(RawFrame::NONE, RawFrame::from)
+    }
+    fn expose(&mut self, towards: Towards) -> bool {
+        assert_eq!(towards, Towards::Brighter);
+        let more = self.room > 0;
+        (self.room, self.light) = if more { (self.room - 1, self.light * 1.4) } else { (0, self.light) };
+        more
+    }
+    fn describe(&self) -> String {
+        "a camera with a control for light".into()
+    }
+}
+
+#[test]
+fn a_camera_is_asked_for_light_before_the_person_is() {
+    for (room, asked) in [(6, false), (0, true)] {
+        let clock = clock();
+        let mut source = Dim { inner: sway(&clock, 640, 480), light: 0.2, room, changed: None };
+        let mut hints = Vec::new();
+        let mut progress = |progress| hints.extend(matches!(progress, Progress::Hint(_)).then_some(progress));
+        capture::capture(&mut source, &Capture::default(), &*clock, &mut progress, &|| false).unwrap();
+        assert_eq!(hints.contains(&Progress::Hint(Hint::MoreLight)), asked, "{hints:?}");
+        assert_eq!(source.light > 0.3, room > 0, "{}", source.light);
+    }
 }

@@ -1,7 +1,8 @@
 //! PURE but for the calls it makes through [`Controls`]: more or less light in the picture, by whatever the camera has for
 //! it. Its automatic exposure looks at the whole picture, so that a face before a bright window stays dark.
 //!
-//! What the configuration sets is not moved, and everything that was moved is put back when the camera is closed.
+//! Where the installer chose the exposure nothing is moved, and everything that was moved is put back when the camera is
+//! closed.
 
 use v4l::v4l_sys as sys;
 
@@ -44,9 +45,10 @@ pub(super) struct Levers {
 impl Levers {
     /// Asks the node what it has.
     pub fn of(node: &dyn Controls, config: &Camera) -> Self {
-        let fixed = |id: u32| config.exposure == Exposure::Manual && id == sys::V4L2_CID_AUTO_EXPOSURE_BIAS;
-        let usable = |id: &u32| node.query(*id).filter(|control| control.writable && !fixed(*id));
-        Self { controls: LEVERS.iter().filter_map(usable).collect(), moved: Vec::new() }
+        let usable = |id: &u32| node.query(*id).filter(|control| control.writable);
+        let all = || LEVERS.iter().filter_map(usable).collect();
+        let controls = if config.exposure == Exposure::Manual { Vec::new() } else { all() };
+        Self { controls, moved: Vec::new() }
     }
 
     /// The drivers' names of them.
@@ -141,7 +143,7 @@ mod tests {
         let mut levers = Levers::of(&nothing, &Camera::default());
         assert_eq!((levers.names(), levers.step(&nothing, Towards::Brighter)), (vec![], None));
         let manual = Camera { exposure: Exposure::Manual, ..Camera::default() };
-        assert_eq!(Levers::of(&fake(), &manual).names().len(), 2);
+        assert!(Levers::of(&fake(), &manual).names().is_empty());
         let mut stuck = fake();
         stuck.fails = true;
         assert_eq!(Levers::of(&stuck, &Camera::default()).step(&stuck, Towards::Brighter), None);

@@ -12,6 +12,7 @@ PACE = 6
 FRAMES = 60
 # The middle of the face in the photograph, whose box is about 94 pixels wide, and half axes of the head that turns.
 FACE, HEAD = (225, 124), (90, 110)
+PART = 5  # seconds of each part of a sequence
 REACH = 30  # pixels of the photograph that the middle of the face moves by at the end of a turn
 
 
@@ -59,6 +60,29 @@ def empty_room():
         light = 0.92 + 0.10 * numpy.sin(2 * numpy.pi * number / FRAMES)
         made.append(numpy.repeat((wall * light).round().astype(numpy.uint8)[..., None], 3, axis=2))
     return made
+
+
+def coming(photograph):
+    """(frames, the numbers of those that are played at first, of those that are played then).
+
+    Nobody; somebody far away, then too near, then two; then one who stays and turns, over and over. Then nobody.
+    """
+    person, wall = frames(photograph), empty_room()
+    source = Image.open(photograph).convert("RGB")
+
+    def before_the_wall(*people):
+        picture = Image.fromarray(wall[0])
+        for middle, scale in people:
+            large = source.resize([round(side * scale) for side in source.size], Image.Resampling.LANCZOS)
+            picture.paste(large, (round(middle - FACE[0] * scale), round(HEIGHT / 2 - FACE[1] * scale)))
+        return numpy.asarray(picture)
+
+    far, near = before_the_wall((WIDTH / 2, 1.0)), before_the_wall((WIDTH / 2, 5.0))
+    half = before_the_wall((WIDTH / 4, 1.6))[:, : WIDTH // 2]
+    parts = [wall[0], far, near, numpy.concatenate([half, half], axis=1)]
+    first = [part for part in range(len(parts)) for _ in range(PART * PACE)]
+    # Who stays does so for longer than any burst takes.
+    return parts + person, first + 20 * [len(parts) + number for number in range(FRAMES)], [0]
 
 
 def to_yuyv(rgb):

@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True
 
 from host import CACHE, ROOT, Unavailable, ensure_packages, say, sha256  # noqa: E402
 
-SCENARIOS = ["power_on", "photograph", "face", "no_edge", "kills", "power_cuts", "camera_faults", "wrong_clock", "full_disk",
+SCENARIOS = ["power_on", "photograph", "face", "coming", "no_edge", "kills", "power_cuts", "camera_faults", "wrong_clock", "full_disk",
              "package", "environment", "plain_init", "bad_setup", "doctor", "pulses", "idle"]
 
 

@@ -45,7 +45,8 @@ pub struct Camera {
     /// Gain in the camera's own units (0 to 1000000), its automatic gain switched off; see `latchd camera probe`. Without it gain is left alone.
     #[schemars(range(min = 0, max = 1_000_000), example = 32)]
     pub gain: Option<u32>,
-    /// Swap left and right, or do not; without it the camera is left as it is.
+    /// Swap left and right, or do not; without it the camera is left as it is. The picture must not be a mirror's: text before the
+    /// camera can be read in it.
     #[schemars(example = true)]
     pub mirror: Option<bool>,
     /// Swap top and bottom, or do not; without it the camera is left as it is.
@@ -117,11 +118,11 @@ pub enum FileMode {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Exposure {
-    /// The camera is left as it is.
+    /// The camera is left as it is; for a burst with a dark or burnt face it is asked for more or less light.
     AsIs,
-    /// The camera chooses.
+    /// The camera chooses, and is asked likewise.
     Auto,
-    /// `exposure_us` chooses; without it the time is left as it is.
+    /// `exposure_us` chooses; without it the time is left as it is. Nothing is moved for a face.
     Manual,
 }
 

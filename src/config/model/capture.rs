@@ -21,13 +21,13 @@ pub struct Capture {
     pub give_up_ms: u32,
     /// The language of what the person in front of the camera is asked to do.
     pub language: Language,
-    /// Darkest mean luminance that is accepted (0 to 255).
+    /// Darkest mean luminance that is accepted of a frame without a face, or when no face is looked for (0 to 255).
     #[schemars(range(min = 0, max = 255))]
     pub luminance_min: u8,
-    /// Below this mean luminance the person is asked for more light (0 to 255).
+    /// Below this mean luminance of such a frame the person is asked for more light (0 to 255).
     #[schemars(range(min = 0, max = 255))]
     pub luminance_hint: u8,
-    /// Least sharpness: variance of the Laplacian over the squared mean, of the picture at 160x160 (0 to 10).
+    /// Least sharpness of such a frame: variance of the Laplacian over the squared mean, of the picture at 160x160 (0 to 10).
     #[schemars(range(min = 0, max = 10))]
     pub sharpness_min: f32,
     /// Shortest side of a camera frame that is accepted, in pixels (160 to 2048).
@@ -59,7 +59,7 @@ pub struct Capture {
     /// Darkest mean luminance of the face that is accepted (0 to 255).
     #[schemars(range(min = 0, max = 255))]
     pub face_luminance_min: u8,
-    /// Below this mean luminance of the face the person is asked for more light (0 to 255).
+    /// Below this mean luminance of the face more light is asked for, first of the camera, then of the person (0 to 255).
     #[schemars(range(min = 0, max = 255))]
     pub face_luminance_hint: u8,
     /// Least sharpness of the face, measured as that of the frame (0 to 10).
