@@ -180,7 +180,7 @@ fn darkness_is_waited_out_and_asked_about() {
     let lit_later = move |mut frame: Frame| {
         seen += 1;
         if seen <= 30 {
-            frame.rgb.iter_mut().for_each(|value| *value /= 8);
+            frame.rgb.iter_mut().for_each(|value| *value /= 14);
         }
         Ok(frame)
     };
@@ -222,7 +222,7 @@ fn the_burst_gives_up_with_the_reason() {
     let config = Capture { give_up_ms: 5_000, ..Capture::default() };
     let large = Capture { side_min: 1_000, ..config.clone() };
     for (ending, reason) in [
-        (burst(&config, dark), "too_dark"),
+        (burst(&config, dark), "face_dark"),
         (burst(&config, black), "black"),
         (burst(&config, blurred), "blurred"),
         (burst(&large, Ok), "too_small"),
