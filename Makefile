@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo check test conformance bench sim disk soak wear cross deb board board-full install clean-cache
+.PHONY: help prerequisites build demo check test conformance bench photographs sim disk soak wear cross deb board board-full install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,6 +40,9 @@ sim: prerequisites ## Simulated histories and the exhaustive check (SEEDS=10000 
 
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh
+
+photographs: build ## Real photographs, of people and of none, shown to the release: who is found
+	@python3 -B scripts/photographs.py $(RELEASE)/latchd
 
 disk: prerequisites ## Kill a process that makes jobs durable, KILLS=500 times: no promise may be lost
 	LATCHD_KILLS=$(or $(KILLS),500) cargo test --locked --test queue_killed -- --nocapture
