@@ -10,6 +10,7 @@ use super::exposure::Towards;
 use super::file::{FileSource, ParkedWaiter};
 use super::negotiate::Remark;
 use super::reopen::Reopening;
+use super::turned::Turned;
 use super::v4l2::V4l2Source;
 use crate::clock::Clock;
 use crate::config::model::{Camera, CameraSource};
@@ -81,15 +82,16 @@ pub struct Agreed {
 /// # Errors
 /// Whatever stands between us and a first frame, with its remedy.
 pub fn open(config: &Camera, clock: Arc<dyn Clock>) -> Result<Box<dyn Source>, CameraError> {
-    match config.source {
+    let source: Box<dyn Source> = match config.source {
         CameraSource::V4l2 => {
             let patience = Duration::from_millis(u64::from(config.frame_timeout_ms));
             let (config, its_clock) = (config.clone(), Arc::clone(&clock));
             let opener = move || -> Result<Box<dyn Source>, CameraError> {
                 Ok(Box::new(V4l2Source::open(&config, Arc::clone(&its_clock))?))
             };
-            Ok(Box::new(Reopening::open(Box::new(opener), clock, Box::new(ParkedWaiter), patience)?))
+            Box::new(Reopening::open(Box::new(opener), clock, Box::new(ParkedWaiter), patience)?)
         }
-        CameraSource::File => Ok(Box::new(FileSource::open(config, clock, Box::new(ParkedWaiter))?)),
-    }
+        CameraSource::File => Box::new(FileSource::open(config, clock, Box::new(ParkedWaiter))?),
+    };
+    Ok(Turned::of(source, config.rotate))
 }

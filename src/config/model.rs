@@ -9,7 +9,7 @@ use std::path::PathBuf;
 mod camera;
 mod capture;
 
-pub use camera::{Camera, CameraFormat, CameraSource, Exposure, FileMode, PowerLine};
+pub use camera::{Camera, CameraFormat, CameraSource, Exposure, FileMode, PowerLine, Rotate};
 pub use capture::{Capture, FaceCheck, Language, Liveness, Order};
 
 /// Longest window an approval may have, in milliseconds (door-rules 1).

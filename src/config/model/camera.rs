@@ -52,6 +52,9 @@ pub struct Camera {
     /// Swap top and bottom, or do not; without it the camera is left as it is.
     #[schemars(example = true)]
     pub flip: Option<bool>,
+    /// How the picture is turned, for a camera that is mounted on its side or upside down. It costs a conversion of every frame; `mirror`
+    /// and `flip`, where the camera has both, turn it upside down for nothing.
+    pub rotate: Rotate,
     /// Frequency of the mains, against flicker under lamps.
     pub power_line: PowerLine,
 }
@@ -75,6 +78,7 @@ impl Default for Camera {
             gain: None,
             mirror: None,
             flip: None,
+            rotate: Rotate::None,
             power_line: PowerLine::AsIs,
         }
     }
@@ -102,6 +106,20 @@ pub enum CameraFormat {
     Yuyv,
     /// 4:2:0, not compressed.
     Nv12,
+}
+
+/// How the pictures of a camera are turned.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, JsonSchema)]
+#[serde(rename_all = "kebab-case")]
+pub enum Rotate {
+    /// Not at all.
+    None,
+    /// By a quarter, clockwise: what was on the left is at the top.
+    Clockwise,
+    /// Upside down.
+    Half,
+    /// By a quarter, counterclockwise: what was on the right is at the top.
+    Counterclockwise,
 }
 
 /// How the file source plays its file.
