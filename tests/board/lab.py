@@ -10,10 +10,10 @@ from host import CACHE, say
 
 # How often each thing is done: as a rule, and with --full.
 COUNTS = {
-    "late approvals": (5, 100),
-    "kills": (5, 50),
+    "late approvals": (3, 100),
+    "kills": (2, 50),
     "power cuts": (3, 30),
-    "pulses": (20, 200),
+    "pulses": (10, 200),
     "idle seconds": (60, 600),
 }
 
