@@ -25,8 +25,8 @@ CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / "
 NEEDS = ["pillow==12.0.0", "numpy==2.3.4"]
 WIDTH, HEIGHT = 1280, 720
 SIDES = (200, 240, 300, 430, 560)  # of the face's box: 4 % of the frame, the least that is accepted, to 34 %
-# Found were 85, and by the first pass alone 92 of LiteRT, 93 of the prototype: both passes must be sure, in each look, of 25x25
-# pixels made 16 times as large. What is left is for looks that a busy machine leaves out.
+# 85 were found: both passes must be sure, and each later look too, of 25x25 pixels made 16 times as large (LiteRT: 92 by the
+# first pass alone, 87 by both). How many looks there are depends on how busy the machine is; hence not 85.
 LFW_SIDE, LFW_LEAST = 400, 80
 AT_ONCE = 8  # a process sleeps most of its second
 

@@ -401,6 +401,20 @@ def capture():
 EYES_ROUNDS = 9
 
 
+def tract(directory):
+    """The command that times tract, built into the cache beside the other peers; none where it cannot be built."""
+    project = os.path.join(HERE, "tract")
+    repository = os.path.realpath(os.path.join(HERE, "..", ".."))
+    built = os.path.join(os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(peer_python)))), "bench-tract")
+    build = ["cargo", "build", "--release", "--locked", "--quiet", "--manifest-path", os.path.join(project, "Cargo.toml")]
+    if not shutil.which("cargo") or subprocess.run(build, env=dict(os.environ, CARGO_TARGET_DIR=built), check=False).returncode:
+        print("!! SKIPPED: tract cannot be built here and was NOT compared")
+        return None
+    subprocess.run([peer_python, "-B", os.path.join(project, "model.py"), repository, directory], check=True)
+    return [os.path.join(built, "release", "tract-peer"), directory,
+            os.path.join(repository, "tests", "fixtures", "blazeface_vectors.json")]
+
+
 def eyes():
     fixtures = os.path.join(HERE, "..", "..", "tests", "fixtures")
     photograph, model = (os.path.join(fixtures, name) for name in ("astronaut.png", "face_detection_short_range.tflite"))
@@ -414,7 +428,7 @@ def eyes():
         "track_mjpg over libjpeg-turbo and LiteRT": ("track_mjpg_us", "peer", "track_us"),
         "frame_mjpg over libjpeg-turbo and LiteRT": ("frame_mjpg_us", "peer", "track_us"),
     }
-    rows, ratios = {}, {name: [] for name in compared}
+    rows, ratios = {}, {}
 
     def run(*command):
         return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout)
@@ -422,6 +436,9 @@ def eyes():
     with tempfile.TemporaryDirectory() as directory:
         frame = os.path.join(directory, "frame.jpg")
         subprocess.run([peer_python, peer_script, "--make", photograph, frame], check=True)
+        other_peer = tract(directory)
+        if other_peer:
+            compared["network over tract"] = ("network_us", "tract", "network_us")
         for _ in range(EYES_ROUNDS):
             ours = run(latchd, "bench", "eyes", "--json", "--image", photograph, "--mjpg", frame)["figures"]
             peer = run(peer_python, peer_script, model, frame)
@@ -430,8 +447,12 @@ def eyes():
                     rows.setdefault(f"{name[:-3]}, ms", []).append(micros / 1e3)
             for name in ("network", "decode", "track"):
                 rows.setdefault(f"peer: {name}, ms", []).append(peer[f"{name}_us"] / 1e3)
+            figures = {"ours": ours, "peer": peer}
+            if other_peer:
+                figures["tract"] = run(*other_peer)
+                rows.setdefault("tract: network, ms", []).append(figures["tract"]["network_us"] / 1e3)
             for name, (mine, whose, other) in compared.items():
-                ratios[name].append(ours[mine] / (ours if whose == "ours" else peer)[other])
+                ratios.setdefault(name, []).append(ours[mine] / figures[whose][other])
     print(f"\nA JPEG frame of {peer['jpeg_bytes']} bytes")
     table(f"Eyes, 1280x720, {EYES_ROUNDS} runs in turn", list(rows.items()) + list(ratios.items()))
 
