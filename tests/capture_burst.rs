@@ -329,8 +329,12 @@ fn a_camera_is_asked_for_light_before_the_person_is() {
         let mut source = Dim { inner: sway(&clock, 640, 480), light: 0.2, room, changed: None };
         let mut hints = Vec::new();
         let mut progress = |progress| hints.extend(matches!(progress, Progress::Hint(_)).then_some(progress));
-        capture::capture(&mut source, &Capture::default(), &*clock, &mut progress, &|| false).unwrap();
+        let taken =
+            capture::capture(&mut source, &Capture::default(), &*clock, &mut progress, &|| false).unwrap();
         assert_eq!(hints.contains(&Progress::Hint(Hint::MoreLight)), asked, "{hints:?}");
         assert_eq!(source.light > 0.3, room > 0, "{}", source.light);
+        // No picture is taken before the light is there.
+        let waited = taken.set().first.since(BootTime::from_millis(START));
+        assert_eq!(waited >= Duration::from_millis(800), room > 0, "{waited:?}");
     }
 }

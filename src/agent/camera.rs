@@ -39,7 +39,7 @@ pub fn run(shared: &Shared, orders: &Receiver<BurstOrder>, director: &Sender<Mes
 fn serve(shared: &Shared, order: &BurstOrder, director: &Sender<Message>, mark: &Mark) -> bool {
     let attempt = order.attempt;
     let (config, clock) = (&shared.config.capture, shared.clock.as_ref());
-    let cancelled = || order.cancelled.load(Ordering::Acquire);
+    let cancelled = || order.cancelled.load(Ordering::Acquire) || shared.is_stopping();
     let captured = |result| director.send(Message::Captured(attempt, Box::new(result))).is_ok();
     let mut source = match camera::open(&shared.config.camera, Arc::clone(&shared.clock)) {
         Ok(source) => source,

@@ -248,12 +248,13 @@ fn listen(shared: &Arc<Shared>) -> Result<(), AgentError> {
     Ok(())
 }
 
-/// No new work, and some time for submissions under way: one that is cut off is an unknown outcome.
+/// No new work, and some time for what is under way: a submission that is cut off is an unknown outcome, and the camera puts
+/// back what a dark face moved.
 fn farewell(shared: &Shared) {
     shared.stopping.store(true, Ordering::Release);
     let (_keep, never) = bounded::<()>(0);
     let end = shared.clock.boot().plus(FAREWELL);
-    while shared.watchdog.is_busy(&["submitter", "drain"]) && shared.clock.boot() < end {
+    while shared.watchdog.is_busy(&["submitter", "drain", "camera"]) && shared.clock.boot() < end {
         let _ = never.recv_timeout(Duration::from_millis(20));
     }
 }

@@ -52,6 +52,8 @@ pub struct Control {
     pub default: i32,
     /// Neither disabled nor only for reading.
     pub writable: bool,
+    /// What is set takes effect now: no other control, such as an automatic, overrides it, and nobody holds it.
+    pub active: bool,
 }
 
 /// What setting controls asks of a node: the kernel's, or one made up in tests.
@@ -176,8 +178,17 @@ pub(super) mod tests {
     impl Fake {
         pub fn with(mut self, id: u32, (least, most, step): (i32, i32, i32), choices: &[i32]) -> Self {
             let kind = if choices.is_empty() { Kind::Number } else { Kind::Menu };
-            let control =
-                Control { id, name: String::new(), kind, least, most, step, default: least, writable: true };
+            let control = Control {
+                id,
+                name: String::new(),
+                kind,
+                least,
+                most,
+                step,
+                default: least,
+                writable: true,
+                active: true,
+            };
             self.controls.insert(id, (control, choices.to_vec()));
             self
         }

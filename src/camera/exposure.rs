@@ -1,5 +1,5 @@
-//! PURE but for the calls it makes through [`Controls`]: more or less light in the picture, by whatever the camera has for
-//! it. Its automatic exposure looks at the whole picture, so that a face before a bright window stays dark.
+//! PURE but for the calls it makes through [`Controls`]: more or less light in the picture, by whatever the camera has
+//! for it. Its automatic exposure looks at the whole picture, so that a face before a bright window stays dark.
 //!
 //! Where the installer chose the exposure nothing is moved, and everything that was moved is put back when the camera is
 //! closed.
@@ -45,7 +45,7 @@ pub(super) struct Levers {
 impl Levers {
     /// Asks the node what it has.
     pub fn of(node: &dyn Controls, config: &Camera) -> Self {
-        let usable = |id: &u32| node.query(*id).filter(|control| control.writable);
+        let usable = |id: &u32| node.query(*id).filter(|control| control.writable && control.active);
         let all = || LEVERS.iter().filter_map(usable).collect();
         let controls = if config.exposure == Exposure::Manual { Vec::new() } else { all() };
         Self { controls, moved: Vec::new() }
@@ -58,16 +58,17 @@ impl Levers {
 
     /// Moves one control by a step; `None` when none has room left, or the driver refuses.
     pub fn step(&mut self, node: &dyn Controls, towards: Towards) -> Option<Moved> {
-        let (control, from, to) = self.controls.iter().find_map(|control| {
+        let moved = &mut self.moved;
+        self.controls.iter().find_map(|control| {
             let from = node.get(control.id).ok()?;
             node.set(control.id, next(node, control, from, towards)?).ok()?;
+            // Whatever it says now, it is put back.
+            if moved.iter().all(|(id, _)| *id != control.id) {
+                moved.push((control.id, from));
+            }
             let to = node.get(control.id).ok()?;
-            (to != from).then_some((control, from, to))
-        })?;
-        if self.moved.iter().all(|(id, _)| *id != control.id) {
-            self.moved.push((control.id, from));
-        }
-        Some(Moved { name: control.name.clone(), from, to })
+            (to != from).then(|| Moved { name: control.name.clone(), from, to })
+        })
     }
 
     /// Puts everything back.

@@ -7,8 +7,8 @@
 //!
 //! Map: [`source`] the trait and how one is opened; `reopen` a camera that comes back; `file` and `sway` files as a
 //! camera; `devices` which cameras there are, `holders` who uses them; `v4l2` a device, `negotiate` its format,
-//! `controls` its settings, `exposure` more or less light, `turned` a camera on its side, `stream` the buffer queue over it, `node` and `mmap` the system calls (all `unsafe` of
-//! this room), `raw` a frame on loan, `convert` pixel formats to RGB.
+//! `controls` its settings, `exposure` more or less light, `stream` the buffer queue over it, `node` and `mmap` the system
+//! calls (all `unsafe` of this room), `raw` a frame on loan, `turned` a camera on its side, `convert` pixel formats to RGB.
 
 mod controls;
 pub mod convert;

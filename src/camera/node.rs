@@ -182,6 +182,7 @@ impl Node {
         answer.id = id;
         // SAFETY: VIDIOC_QUERYCTRL takes a v4l2_queryctrl, which holds no pointer.
         unsafe { ioctl(&self.fd, vidioc::VIDIOC_QUERYCTRL, &mut answer) }.ok()?;
+        let idle = sys::V4L2_CTRL_FLAG_INACTIVE | sys::V4L2_CTRL_FLAG_GRABBED;
         let unusable = sys::V4L2_CTRL_FLAG_DISABLED | sys::V4L2_CTRL_FLAG_READ_ONLY;
         Some(Control {
             id: answer.id,
@@ -199,6 +200,7 @@ impl Node {
             step: answer.step,
             default: answer.default_value,
             writable: answer.flags & unusable == 0,
+            active: answer.flags & idle == 0,
         })
     }
 

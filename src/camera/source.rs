@@ -71,7 +71,8 @@ pub struct Agreed {
     pub height: u32,
     /// Frames a second, where the device says it.
     pub fps: Option<f64>,
-    /// Its controls for more or less light, which a dark face moves; none on a camera without such.
+    /// Its controls for more or less light, which a dark face moves; none on a camera without such, or where the exposure
+    /// is the configured one.
     pub exposure: Vec<String>,
     /// How that differs from the configuration.
     pub remarks: Vec<Remark>,

@@ -29,7 +29,7 @@ impl Source for Turned {
     fn advance(&mut self) -> Result<(), CameraError> {
         self.frame = None;
         let raw = self.inner.next_frame()?;
-        // A layout that makes no sense has no pixels; the gate refuses such a frame.
+        // The source has looked at the layout; one that makes no sense all the same is no frame, and ends the burst.
         self.frame = raw.to_frame().ok().map(|frame| turned(frame, self.rotate));
         Ok(())
     }
@@ -61,17 +61,16 @@ fn turned(mut frame: Frame, rotate: Rotate) -> Frame {
     let width = usize::try_from(frame.width).unwrap_or(0);
     let pixels = frame.rgb.as_chunks::<3>().0;
     let rows = || pixels.chunks_exact(width.max(1));
+    let mut rgb: Vec<[u8; 3]> = Vec::with_capacity(pixels.len());
     // A column of the picture that was becomes a row.
-    let rgb: Vec<[u8; 3]> = match rotate {
+    match rotate {
         Rotate::None => return frame,
-        Rotate::Half => pixels.iter().rev().copied().collect(),
-        Rotate::Clockwise => {
-            (0..width).flat_map(|x| rows().rev().filter_map(move |row| row.get(x).copied())).collect()
-        }
+        Rotate::Half => rgb.extend(pixels.iter().rev()),
+        Rotate::Clockwise => (0..width).for_each(|x| rgb.extend(rows().rev().filter_map(|row| row.get(x)))),
         Rotate::Counterclockwise => {
-            (0..width).rev().flat_map(|x| rows().filter_map(move |row| row.get(x).copied())).collect()
+            (0..width).rev().for_each(|x| rgb.extend(rows().filter_map(|row| row.get(x))))
         }
-    };
+    }
     frame.rgb = rgb.into_flattened();
     if rotate != Rotate::Half {
         (frame.width, frame.height) = (frame.height, frame.width);

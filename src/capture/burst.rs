@@ -144,10 +144,10 @@ impl Burst {
         let verdict = self.face(frame, verdict);
         let hint = match verdict {
             Verdict::Accept { hint } => hint.or_else(|| self.asked(frame)),
+            // The camera is asked for light before the person is.
+            Verdict::Refuse(Reason::FaceDark) if self.metering.is_settling(now) => None,
             Verdict::Refuse(reason) => reason.hint(),
         };
-        // The camera is asked for light before the person is.
-        let hint = hint.filter(|hint| *hint != Hint::MoreLight || !self.metering.is_under_way());
         self.show(hint, now);
         if verdict != Verdict::Refuse(Reason::Frozen) {
             self.fresh = now;
@@ -224,7 +224,8 @@ impl Burst {
             Ok(face) => {
                 self.watch.turns(face.pose);
                 self.tasks.saw(face.pose, limits.looks_straight(&face), frame.digest);
-                Verdict::Accept { hint: hint.or(limits.is_dim(&face).then_some(Hint::MoreLight)) }
+                let ask = limits.is_dim(&face) && !self.metering.is_settling(frame.taken);
+                Verdict::Accept { hint: hint.or(ask.then_some(Hint::MoreLight)) }
             }
             Err(reason) => Verdict::Refuse(reason),
         }
@@ -282,6 +283,10 @@ impl Burst {
     }
 
     fn take(&mut self, frame: &Measures) -> Step {
+        // The next ones are better lit.
+        if self.metering.is_settling(frame.taken) {
+            return Step::Wait;
+        }
         let due = self
             .last_liveness
             .is_none_or(|last| frame.taken >= last && frame.taken.since(last) >= self.plan.interval);

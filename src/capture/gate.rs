@@ -5,8 +5,8 @@
 //! inflates it, hence light is judged first. Where a face is seen the whole frame's light and sharpness are neither judged
 //! nor measured: a face in good light before a dark yard is a good picture, and [`super::face`] judges it.
 //!
-//! Frozen means that the picture is byte for byte the one before (sensor noise makes that impossible for a
-//! camera that runs), or that the source's sequence number stands still for more than a second.
+//! Frozen means that a quarter of the picture's bytes, from all over it, are those of the one before (sensor noise makes
+//! that impossible for a camera that runs), or that the source's sequence number stands still for more than a second.
 
 use std::time::Duration;
 
@@ -30,8 +30,8 @@ pub struct Measures {
     pub height: u32,
     /// Light and sharpness of the whole of it; `None` where a face is seen, which is judged in its place.
     pub overview: Option<Overview>,
-    /// Tells whether two frames are byte for byte the same, from a quarter of their bytes. Not for security: a frame
-    /// that only seems to be the same is merely not used.
+    /// Tells whether two frames have the same bytes, as far as a quarter of them goes. Not for security: a frame that
+    /// only seems to be the same is merely not used.
     pub digest: u64,
     /// The source's number of the frame.
     pub sequence: u32,
@@ -288,9 +288,13 @@ impl Meter {
 /// CRC-32 of some of a frame's bytes, from all over it: hardware computes it on all targets that matter.
 pub fn digest(view: &FrameView<'_>) -> u32 {
     let mut crc = crc32fast::Hasher::new();
-    view.pieces()
-        .flat_map(|piece| piece.chunks(DIGEST_BLOCK).step_by(DIGEST_EVERY))
-        .for_each(|block| crc.update(block));
+    let mut passed = 0;
+    for block in view.pieces().flat_map(|piece| piece.chunks(DIGEST_BLOCK)) {
+        if (passed / DIGEST_BLOCK).is_multiple_of(DIGEST_EVERY) {
+            crc.update(block);
+        }
+        passed += block.len();
+    }
     crc.finalize()
 }
 

@@ -23,27 +23,31 @@ pub(super) struct Metering {
     /// The last step: where to and when. It never turns round, so that it cannot swing.
     last: Option<(Towards, BootTime)>,
     steps: u32,
-    /// The camera has no more to give.
+    /// The camera can do no more for this face.
     spent: bool,
 }
 
 impl Metering {
-    /// What to ask of the camera after a frame with this face.
+    /// What to ask of the camera after a frame with this face. What is not a number asks for nothing.
     pub fn wants(&mut self, light: &Light, limits: &FaceLimits, now: BootTime) -> Option<Towards> {
-        let towards = if !reaches(BURNT_MAX, light.bright_share) {
+        let towards = if light.bright_share > BURNT_MAX {
             Towards::Darker
-        } else if !reaches(light.luma_mean, limits.luminance_hint) && reaches(NOISE_MAX, light.noise) {
+        } else if light.luma_mean < limits.luminance_hint {
             Towards::Brighter
         } else {
             return None;
         };
-        let may = self.last.is_none_or(|(before, at)| before == towards && now.since(at) >= SETTLE);
-        if self.spent || !may {
+        let noisy = towards == Towards::Brighter && !reaches(NOISE_MAX, light.noise);
+        let turns = self.last.is_some_and(|(before, _)| before != towards);
+        if self.is_settling(now) {
+            return None;
+        }
+        self.spent |= noisy || turns || self.steps >= STEPS_MAX;
+        if self.spent {
             return None;
         }
         self.last = Some((towards, now));
         self.steps += 1;
-        self.spent = self.steps >= STEPS_MAX;
         Some(towards)
     }
 
@@ -52,9 +56,9 @@ impl Metering {
         self.spent = true;
     }
 
-    /// The camera may still help: the person need not be asked for light.
-    pub fn is_under_way(&self) -> bool {
-        self.last.is_some() && !self.spent
+    /// A step was made and may not show yet: pictures can wait, and the person need not be asked for light.
+    pub fn is_settling(&self, now: BootTime) -> bool {
+        !self.spent && self.last.is_some_and(|(_, at)| now.since(at) < SETTLE)
     }
 }
 
@@ -65,9 +69,7 @@ mod tests {
 
     fn wants(
         metering: &mut Metering,
-        luma_mean: f32,
-        bright_share: f32,
-        noise: f32,
+        (luma_mean, bright_share, noise): (f32, f32, f32),
         millis: u64,
     ) -> Option<Towards> {
         let limits = FaceLimits::of(&model::Capture::default()).unwrap();
@@ -75,36 +77,46 @@ mod tests {
         metering.wants(&light, &limits, BootTime::from_millis(millis))
     }
 
+    const DARK: (f32, f32, f32) = (20.0, 0.0, 2.0);
+
+    fn settles(metering: &Metering, millis: u64) -> bool {
+        metering.is_settling(BootTime::from_millis(millis))
+    }
+
     #[test]
     fn a_dark_face_is_lit_step_by_step_until_it_is_enough_or_the_camera_is_at_its_end() {
         let mut metering = Metering::default();
-        assert_eq!(wants(&mut metering, 200.0, 0.0, 2.0, 0), None);
-        assert!(!metering.is_under_way());
-        assert_eq!(wants(&mut metering, 20.0, 0.0, 2.0, 100), Some(Towards::Brighter));
-        assert!(metering.is_under_way());
-        assert_eq!(wants(&mut metering, 20.0, 0.0, 2.0, 499), None);
-        assert_eq!(wants(&mut metering, 20.0, 0.0, 2.0, 500), Some(Towards::Brighter));
+        assert_eq!(wants(&mut metering, (200.0, 0.0, 2.0), 0), None);
+        assert_eq!(wants(&mut metering, DARK, 100), Some(Towards::Brighter));
+        assert!(settles(&metering, 499) && !settles(&metering, 500));
+        assert_eq!(wants(&mut metering, DARK, 499), None);
+        assert_eq!(wants(&mut metering, DARK, 500), Some(Towards::Brighter));
         metering.give_up();
-        assert_eq!(wants(&mut metering, 20.0, 0.0, 2.0, 2000), None);
-        assert!(!metering.is_under_way());
+        assert_eq!(wants(&mut metering, DARK, 2000), None);
+        assert!(!settles(&metering, 501));
     }
 
     #[test]
-    fn it_ends_and_never_swings() {
+    fn it_ends_after_the_last_step_has_shown() {
         let mut metering = Metering::default();
-        let asked = (0..100).filter(|at| wants(&mut metering, 20.0, 0.0, 2.0, at * 500).is_some()).count();
+        let asked = (0..100).filter(|at| wants(&mut metering, DARK, at * 100).is_some()).count();
         assert_eq!(asked, 6);
-        let mut metering = Metering::default();
-        assert_eq!(wants(&mut metering, 90.0, 0.3, 2.0, 0), Some(Towards::Darker));
-        assert_eq!(wants(&mut metering, 20.0, 0.0, 2.0, 1000), None);
+        assert!(metering.spent);
+    }
+
+    /// Else the person would never be asked for light.
+    #[test]
+    fn noise_and_a_change_of_mind_end_it() {
+        for second in [(20.0, 0.0, 30.0), (90.0, 0.3, 2.0)] {
+            let mut metering = Metering::default();
+            assert_eq!(wants(&mut metering, DARK, 0), Some(Towards::Brighter));
+            assert_eq!(wants(&mut metering, second, 1000), None);
+            assert!(metering.spent && !settles(&metering, 1000), "{second:?}");
+        }
     }
 
     #[test]
-    fn noise_is_not_lit_and_what_is_no_number_asks_for_nothing_without_end() {
-        assert_eq!(wants(&mut Metering::default(), 20.0, 0.0, 30.0, 0), None);
-        let mut metering = Metering::default();
-        let asked =
-            (0..100).filter(|at| wants(&mut metering, f32::NAN, f32::NAN, f32::NAN, at * 500).is_some());
-        assert!(asked.count() <= 6);
+    fn what_is_no_number_moves_nothing() {
+        assert_eq!(wants(&mut Metering::default(), (f32::NAN, f32::NAN, f32::NAN), 0), None);
     }
 }

@@ -6,7 +6,7 @@ use crate::camera::{self, About, CameraError, ControlValue, FormatFacts, NodeFac
 use crate::capture::gate::{self, Light, Limits};
 use crate::capture::{Survey, encode};
 use crate::clock::{Clock, SystemClock};
-use crate::config::model::{Camera, CameraSource, Config};
+use crate::config::model::{Camera, CameraSource, Config, Exposure, FaceCheck};
 use serde_json::{Value, json};
 use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
@@ -236,6 +236,9 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
     }
     let limits = &config.capture;
     let light = match Limits::from(limits).light(measured.luminance) {
+        Light::Dark if limits.face == FaceCheck::Required => {
+            "dark, unless a face is lit: see `latchd camera tune`"
+        }
         Light::Dark => "too dark: pictures are refused",
         Light::Dim => "dark: people are asked for more light",
         Light::Enough => "enough",
@@ -247,6 +250,9 @@ fn probe(format: output::Format, config: &Config, frames: u32) -> Result<(), Fai
     ));
     if let Some(agreed) = &agreed {
         output::line(&match agreed.exposure.as_slice() {
+            [] if config.camera.exposure == Exposure::Manual => {
+                "light on a face: the exposure is the configured one".to_owned()
+            }
             [] => "light on a face: this camera has no control for it".to_owned(),
             names => format!("light on a face: {}", names.join(", ")),
         });

@@ -4,7 +4,7 @@ use super::{Finding, Patient};
 use crate::camera::{self, CameraError, Source};
 use crate::capture::gate::{self, Light, Limits, Measures, Reason};
 use crate::capture::{Glimpse, Lookout, Survey};
-use crate::config::model::{CameraSource, Language};
+use crate::config::model::{CameraSource, Capture, FaceCheck, Language};
 use std::time::Duration;
 
 /// Frames that are looked at.
@@ -39,7 +39,7 @@ pub(super) fn examine(patient: &Patient<'_>, each: &mut dyn FnMut(Finding)) {
         }
     }
     each(speed(&what, config.source, &measures));
-    each(light(&measures, &Limits::from(&patient.config.capture)));
+    each(light(&measures, &patient.config.capture));
     each(look(source.as_mut(), patient).unwrap_or_else(|finding| finding));
 }
 
@@ -130,7 +130,8 @@ fn speed(what: &str, source: CameraSource, measures: &[Measures]) -> Finding {
     Finding::ok("camera", seen)
 }
 
-fn light(measures: &[Measures], limits: &Limits) -> Finding {
+fn light(measures: &[Measures], capture: &Capture) -> Finding {
+    let limits = Limits::from(capture);
     let settled = measures.get(SETTLING.min(measures.len().saturating_sub(1))..).unwrap_or_default();
     if settled.is_empty() {
         return Finding::failure("light", "no picture came", "see the camera's finding");
@@ -147,13 +148,19 @@ fn light(measures: &[Measures], limits: &Limits) -> Finding {
     if frozen {
         return Finding::failure(
             "light",
-            "the picture stands still, byte for byte",
+            "the picture stands still",
             "unplug the camera and plug it in again; replace it if this comes back",
         );
     }
     let mean = Survey::of(settled).luminance;
     let seen = format!("mean luminance {mean:.0} of 255");
     match limits.light(mean) {
+        // A lit face before a dark yard is taken: the finding of the face says more.
+        Light::Dark if capture.face == FaceCheck::Required => Finding::warning(
+            "light",
+            seen,
+            "put a lamp in front of the person, if it is this dark where a face would be",
+        ),
         Light::Dark => Finding::failure("light", seen, "put a lamp in front of the person, not behind"),
         Light::Dim => {
             Finding::warning("light", seen, "more light in front of the person makes fewer repeated attempts")
@@ -167,7 +174,6 @@ mod tests {
     use super::super::Level;
     use super::*;
     use crate::clock::BootTime;
-    use crate::config::model::Capture;
     use crate::eyes::{self, Bounds, Face, FaceMeasure, Landmarks};
 
     fn frames(count: u32, step_ms: u64, luminance: f32, moving: bool) -> Vec<Measures> {
@@ -196,14 +202,17 @@ mod tests {
 
     #[test]
     fn light_is_judged_by_the_gates_own_limits() {
-        let limits = Limits::from(&Capture::default());
-        let of = |luminance, moving| light(&frames(20, 33, luminance, moving), &limits).level;
+        let capture = Capture { face: FaceCheck::NotLookedAt, ..Capture::default() };
+        let limits = Limits::from(&capture);
+        let of = |luminance, moving| light(&frames(20, 33, luminance, moving), &capture).level;
         assert_eq!(of(120.0, true), Level::Ok);
         assert_eq!(of(limits.luminance_hint - 1.0, true), Level::Warning);
         assert_eq!(of(limits.luminance_min - 1.0, true), Level::Failure);
         assert_eq!(of(0.0, true), Level::Failure);
         assert_eq!(of(120.0, false), Level::Failure);
-        assert_eq!(light(&[], &limits).level, Level::Failure);
+        assert_eq!(light(&[], &capture).level, Level::Failure);
+        let yard = light(&frames(20, 33, limits.luminance_min - 1.0, true), &Capture::default());
+        assert_eq!(yard.level, Level::Warning);
     }
 
     #[test]

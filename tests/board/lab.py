@@ -13,7 +13,7 @@ COUNTS = {
     "late approvals": (3, 100),
     "kills": (2, 50),
     "power cuts": (3, 30),
-    "pulses": (10, 200),
+    "pulses": (20, 200),
     "idle seconds": (60, 600),
 }
 

@@ -82,7 +82,8 @@ def coming(photograph):
     parts = [wall[0], far, near, numpy.concatenate([half, half], axis=1)]
     first = [part for part in range(len(parts)) for _ in range(PART * PACE)]
     # Who stays does so for longer than any burst takes.
-    return parts + person, first + 20 * [len(parts) + number for number in range(FRAMES)], [0]
+    # What follows the first part must not be over before anybody looks.
+    return parts + person, [0] * (PART * PACE) + first + 20 * [len(parts) + number for number in range(FRAMES)], [0]
 
 
 def to_yuyv(rgb):

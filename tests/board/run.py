@@ -60,6 +60,8 @@ def run_one(lab, module):
         serial = lab.board.place / "serial.log"
         if serial.exists():
             say(f"the board's console ends with: {serial.read_text(errors='replace')[-400:]!r}")
+    if len(lab.checks) == first:
+        lab.check("checks something", False, "it ended without a check")
     edges = sum(len(lab.board.edges(boot=boot)) for boot in range(boots + 1, lab.board.boots + 1))
     checks = lab.checks[first:]
     if lab.board.running():

@@ -381,7 +381,7 @@ impl Machine {
         }
     }
 
-    /// The only place that sends a grant: both of its callers have a durable intent. door-rules 1, 3, 4 and 9.
+    /// The only place that sends a grant: who waits has a durable intent. door-rules 1, 3, 4 and 9.
     fn grant(&mut self, now: BootTime, attempt: AttemptId) -> Vec<Command> {
         let pulse = self.rules.unlock;
         let Some(current) = self.current_if(attempt) else { return vec![] };

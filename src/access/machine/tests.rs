@@ -212,6 +212,13 @@ fn an_approval_waits_for_the_arm_and_never_opens_without() {
     assert!(matches!(commands[0], Command::Disarm { .. }), "{commands:?}");
     assert_eq!(outcome(&commands), Some(Outcome::LockFailed("not_armed".into())));
     assert_eq!(grants(&m.handle(end, armed())), 0);
+    for (event, disarms) in [(Event::Cancelled { attempt: ATTEMPT }, true), (Event::LockLost, false)] {
+        let mut m = approved_before_the_arm();
+        m.handle(at(1005), stored());
+        let commands = m.handle(at(1006), event);
+        assert_eq!(matches!(commands[0], Command::Disarm { .. }), disarms, "{commands:?}");
+        assert_eq!(grants(&m.handle(at(1007), armed())), 0);
+    }
 }
 
 #[test]
@@ -400,32 +407,40 @@ fn any_event() -> impl Strategy<Value = Event> {
 }
 
 proptest! {
-    /// door-rules 1, 3, 9, 10 over random orders: a grant needs, in this order and for the same attempt, a claim,
-    /// pictures, a confirmed arm and a durable approval; at most one grant an attempt; no granted without an edge.
+    /// door-rules 1, 3, 9, 10 over random orders: a grant needs, for the same attempt, a claim, then pictures,
+    /// then an approval that is durable and an arm that is confirmed, in either order; at most one grant an attempt; no granted without an edge.
     #[test]
     fn a_grant_has_its_whole_history(events in prop::collection::vec((any_event(), 0..4000u64), 0..60)) {
         let mut m = machine();
         let mut now = 0;
         let (mut begun, mut armed, mut intended, mut granted) = (None, None, None, None);
+        let mut confirmed = None;
         for (event, step) in events {
             now += step;
             let heard = event.clone();
+            match heard {
+                Event::Armed { attempt } if armed == Some(attempt) => confirmed = Some(attempt),
+                Event::LockLost | Event::LockRefused { .. } => (armed, confirmed) = (None, None),
+                _ => {}
+            }
             for command in m.handle(at(now), event) {
                 match command {
                     Command::Begin { attempt, .. } => {
                         (begun, armed, intended, granted) = (Some(attempt), None, None, None);
+                        confirmed = None;
                     }
                     Command::Arm { attempt, .. } => {
                         prop_assert_eq!(begun, Some(attempt));
                         armed = Some(attempt);
                     }
                     Command::RecordVerdict { attempt, intent: true, report, .. } => {
-                        prop_assert_eq!(armed, Some(attempt));
+                        prop_assert_eq!(begun, Some(attempt));
                         prop_assert_eq!(report.verdict, Verdict::Approved);
                         intended = Some(attempt);
                     }
                     Command::Grant { attempt, .. } => {
                         prop_assert_eq!(intended, Some(attempt));
+                        prop_assert_eq!(confirmed, Some(attempt));
                         prop_assert_eq!(granted, None);
                         prop_assert!(now < WINDOW_MS);
                         granted = Some(attempt);
