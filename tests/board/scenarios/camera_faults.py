@@ -42,7 +42,7 @@ def run(lab):
         expected += again(lab, name)
     status, last = fault(lab, UNBIND, True)
     lab.check("unplugged: told so", status == 1 and lab.reason(last).startswith("camera_"), (status, last))
-    status, last = lab.attempt(lab.person())
+    status, last = lab.attempt()
     lab.check("while unplugged: told so", status == 1 and lab.reason(last).startswith("camera_"), (status, last))
     board.run(BIND)
     expected += again(lab, "unplugged")
@@ -56,7 +56,7 @@ def fault(lab, command, in_burst):
     """An attempt into which the fault comes, in mid-burst or before it."""
     if not in_burst:
         lab.board.run(command)
-        return lab.attempt(lab.person())
+        return lab.attempt()
     talk = lab.claim(lab.person())
     talk.wait(lambda line: line.startswith("{") and json.loads(line).get("step") == "picture", 60)
     lab.board.run(f"{QUIET} && {command}" if "qbuf" in command else command)
@@ -77,7 +77,7 @@ def judge(lab, name, status, last):
 def again(lab, name):
     # Whatever broke the camera may have broken the player, and an empty picture shows nobody.
     lab.board.run("systemctl restart board-camera.service")
-    status, last = lab.attempt(lab.person())
+    status, last = lab.attempt()
     good = status == 0 and last.get("outcome") == "granted"
     lab.check(f"{name}: the next attempt is granted", good, (status, lab.reason(last), last))
     return int(good)

@@ -19,7 +19,6 @@ STAYS = 4  # seconds, twice what counts as having left
 def run(lab):
     lab.fresh()
     board = lab.board
-    lab.look_for_faces("give_up_ms = 120000")
     made, first, then = pictures.coming(ROOT / "tests/fixtures/astronaut.png")
     board.push(b"".join(map(pictures.to_yuyv, made)), PLACE)
     board.push("\n".join(" ".join(map(str, order)) for order in (first, then)) + "\n", PLACE + ".order")

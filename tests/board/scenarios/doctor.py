@@ -10,7 +10,6 @@ INPUT = 3
 
 def run(lab):
     lab.fresh()
-    lab.look_for_faces()
     board, service = lab.board, lab.service
     found = findings(lab)
     lab.check("no failure on a board that is well", not named(found, "failure"), named(found, "failure"))

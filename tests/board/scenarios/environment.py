@@ -24,7 +24,7 @@ def run(lab):
                                    more_door='sandbox_unlock = "commissioning"'), "/etc/latchd/latchd.toml")
     board.run("systemctl reset-failed latchd.service; systemctl restart latchd.service")
     wait_for("latchd while commissioning", 90, lab.ready)
-    status, last = lab.attempt(lab.person())
+    status, last = lab.attempt()
     lab.check("commissioning: it opens", status == 0 and last.get("outcome") == "granted", (status, last))
     board.wait_for_edges(2)
     status, out, err = board.ask("latchd status")

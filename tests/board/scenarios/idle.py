@@ -13,7 +13,7 @@ def run(lab):
     board, seconds = lab.board, lab.count("idle seconds")
     # One attempt first: what it leaves behind (a warm connection) is part of being idle. Within a minute its erased
     # pictures leave the disk with the database's log; from then on nothing is written.
-    lab.attempt(lab.person())
+    lab.attempt()
     board.wait_for_edges(2)
     wait_for("the database's log to be emptied", 90,
              lambda: board.run("stat -c %s /var/lib/latchd/latchd.db-wal").strip() == "0")

@@ -12,7 +12,6 @@ NAME = "photograph"
 
 def run(lab):
     lab.fresh()
-    lab.look_for_faces("give_up_ms = 90000")
     user = lab.person()
     talk = lab.claim(user)
     status, last = ended(talk)

@@ -65,7 +65,7 @@ def cut(lab, number, snapshot, jobs):
         board.wait_for_edges(1, 90)
         moment = lab.between(0, product.PULSE_MS / 1000 - 0.2)
     else:
-        moment = lab.between(0, 7)
+        moment = lab.between(0, 14)
     with contextlib.suppress(subprocess.TimeoutExpired):
         talk.process.wait(timeout=moment)  # not a wait for its end: this is the random moment
     board.cut()
