@@ -94,6 +94,13 @@ class Lab:
         self.board.start(base=snapshot or self.golden, restore=True)
         self.service.online()
 
+    def gives_up_after(self, ms):
+        """The burst's time, which is 45 s on this board, is another."""
+        config = "/etc/latchd/latchd.toml"
+        self.board.run(f"sed -i 's/^give_up_ms = .*/give_up_ms = {ms}/' {config} && systemctl reload latchd.service")
+        wait_for("the new configuration", 60, lambda: self.ready() and
+                 [event["event"] for event in self.events()].count("started") == 2)
+
     def power_on(self, clock=None, new_disk=True):
         """A cold boot of that board, or with `new_disk` false of the disk as it is."""
         self.off()

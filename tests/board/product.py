@@ -43,8 +43,8 @@ fps = {pictures.FPS}
 
 [capture]
 liveness_count = 6
-# A look takes this emulated processor a third of a second, and the whole burst ten.
-give_up_ms = 120000
+# A look takes this emulated processor a third of a second, and a burst five to ten.
+give_up_ms = 45000
 
 [door]
 name = "board"

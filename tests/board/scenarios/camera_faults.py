@@ -20,7 +20,8 @@ FAULTS = [
     ("a fatal streaming error", "inject_fatal_streaming_error=1", None, True),
     ("disconnected", "disconnect=1", None, True),
 ]
-REASONS = ("camera_", "gave_up", "frozen")
+# An error may end the player as well: then nobody is before the camera any more.
+REASONS = ("camera_", "gave_up", "frozen", "no_face")
 # The driver's output has buffers too: while it plays, the error would be its own.
 QUIET = "systemctl kill -s STOP board-camera.service"
 

@@ -1,7 +1,6 @@
 """What is no living face is refused on the board: a photograph held before the camera, and a room with nobody in it."""
 
 import pictures
-from board import wait_for
 from host import ROOT
 
 NAME = "face"
@@ -13,10 +12,7 @@ def run(lab):
     lab.fresh()
     board = lab.board
     pid = board.run("systemctl show -P MainPID latchd.service").strip()
-    # Nobody waits as long as this slow processor may otherwise take.
-    board.run(f"sed -i 's/^give_up_ms = .*/give_up_ms = {GIVE_UP_MS}/' /etc/latchd/latchd.toml && systemctl reload latchd.service")
-    wait_for("the new configuration", 60, lambda: lab.ready() and
-             [event["event"] for event in lab.events()].count("started") == 2)
+    lab.gives_up_after(GIVE_UP_MS)
     board.run(f"cp {PLACE} /var/tmp/person.yuyv")
     photograph = ROOT / "tests/fixtures/astronaut.png"
     for what, word, made in [("a photograph held before the camera", "held_still", pictures.frames(photograph, turning=False)),
