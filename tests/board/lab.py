@@ -121,24 +121,33 @@ class Lab:
         return Talk(self.board, f"latchd authenticate --json {more} --user-id {user}")
 
     def attempt(self, user=None, seconds=180):
-        """One attempt to its end: (exit status, the last object).
+        """One attempt to its end: (exit status, the last object); without `user`, of a `visit`."""
+        return ended(self.claim(user), seconds) if user else self.visit(seconds)[2:]
 
-        Without `user` it is somebody new, and again somebody new while the emulator was not given its time: up to twice.
-        """
-        if user is not None:
-            return ended(self.claim(user), seconds)
+    def visit(self, seconds=180):
+        """An attempt of somebody new, and again of somebody new while the emulator was not given its time, up to twice:
+        (user, talk, exit status, the last object)."""
         for repeated in range(3):
-            status, last = ended(self.claim(self.person()), seconds)
+            user = self.person()
+            talk = self.claim(user)
+            status, last = ended(talk, seconds)
             if not self.disturbed(last):
                 break
         if repeated:
             self.note(f"{repeated} attempts repeated: the machine was busy, and the guard missed the agent's heartbeat")
-        return status, last
+        return user, talk, status, last
 
     def disturbed(self, last):
         """Whether the guard took the agent for dead, and rightly dropped the arm of this attempt."""
         word = f"disarmed attempt={last.get('attempt')} cause=heartbeat-lost"
-        return last.get("outcome") == "lock_failed" and word in self.board.run("journalctl -o cat -u latchd-guard.service")
+        return last.get("outcome") == "lock_failed" and \
+            self.board.ask(f"journalctl -b -o cat | grep -qF '{word}'")[0] == 0
+
+    def edge_or_end(self, talk, count):
+        """Waits until the strike's line has changed `count` times, or the attempt is over without that; which it was."""
+        wait_for(f"edge {count} or the attempt's end", 120,
+                 lambda: len(self.board.edges()) >= count or talk.process.poll() is not None)
+        return len(self.board.edges()) >= count
 
     def latchd(self, command, seconds=60):
         """The objects that `latchd COMMAND --json` prints, whatever its exit status."""

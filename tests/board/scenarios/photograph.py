@@ -4,7 +4,6 @@ import json
 
 import pictures
 import product
-from lab import ended
 from service import part
 
 NAME = "photograph"
@@ -12,9 +11,7 @@ NAME = "photograph"
 
 def run(lab):
     lab.fresh()
-    user = lab.person()
-    talk = lab.claim(user)
-    status, last = ended(talk)
+    user, talk, status, last = lab.visit()
     lab.check("granted", status == 0 and last.get("outcome") == "granted", last)
     edges = lab.board.wait_for_edges(2)
     lab.check("exactly one pulse", len(edges) == 2, edges)

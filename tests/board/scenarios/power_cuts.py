@@ -61,8 +61,8 @@ def cut(lab, number, snapshot, jobs):
     lab.fresh(snapshot)
     talk = lab.claim(LIVE)
     if number % 3 == 1:
-        # In the pulse, where an intent to unlock is open.
-        board.wait_for_edges(1, 90)
+        # In the pulse, where an intent to unlock is open; there is none when the guard missed the agent's heartbeat.
+        lab.edge_or_end(talk, 1)
         moment = lab.between(0, product.PULSE_MS / 1000 - 0.2)
     else:
         moment = lab.between(0, 14)
