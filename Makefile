@@ -9,7 +9,7 @@ export PATH := $(HOME)/.cargo/bin:$(PATH)
 RELEASE := $(CARGO_TARGET_DIR)/release
 
 .DEFAULT_GOAL := help
-.PHONY: help prerequisites build demo check test conformance bench photographs sim disk soak wear cross deb board board-full install clean-cache
+.PHONY: help prerequisites build demo check test conformance bench photographs sim fuzz disk soak wear cross deb board board-full install clean-cache
 
 help: ## List what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ conformance: prerequisites ## The vendor's own clients and OpenAPI file against 
 sim: prerequisites ## Simulated histories and the exhaustive check (SEEDS=10000 FIRST=1)
 	LATCHD_SIM_SEEDS=$(or $(SEEDS),10000) LATCHD_SIM_FIRST=$(or $(FIRST),1) LATCHD_SIM_STEPS=6 \
 		cargo test --locked --lib -- --nocapture sim::tests::no_
+
+fuzz: prerequisites ## Coverage-guided fuzzing of what decodes outside bytes (T=60 seconds each, TARGETS="mjpg raw")
+	@scripts/fuzz.sh $(TARGETS)
 
 bench: prerequisites ## Measure against the peers that docs/benchmarks.md names
 	@scripts/bench.sh

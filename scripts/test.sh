@@ -52,7 +52,12 @@ count() {
     part_passed=$ok part_failed=$bad
 }
 
-fmt() { cargo fmt --check; }
+fmt() {
+    local manifest
+    for manifest in Cargo.toml tests/fuzz/Cargo.toml scripts/bench/tract/Cargo.toml; do
+        cargo fmt --check --manifest-path $manifest || return
+    done
+}
 clippy() { cargo clippy --locked --all-targets -- -D warnings; }
 
 # As it is built for a board: without the sandbox and the demo.

@@ -50,6 +50,14 @@ pub enum PictureError {
         /// Rows.
         height: u32,
     },
+    /// A progressive JPEG whose passes cannot be kept within the decoder's memory.
+    #[error("claims {width}x{height} pixels in several passes, more than can be kept until the last")]
+    TooLargeForPasses {
+        /// Pixels in a row.
+        width: u32,
+        /// Rows.
+        height: u32,
+    },
     /// The data stop before the picture's end.
     #[error("is cut off before the picture's end")]
     Truncated,
@@ -65,7 +73,7 @@ impl PictureError {
             Self::Unreadable(_) => "check the path and that the user latchd runs as may read it",
             Self::NotAFile => "name a JPEG or PNG file",
             Self::Empty | Self::Truncated => "copy the file again; it was probably not written to its end",
-            Self::TooManyBytes { .. } | Self::TooLarge { .. } => {
+            Self::TooManyBytes { .. } | Self::TooLarge { .. } | Self::TooLargeForPasses { .. } => {
                 "scale the picture down, 1920x1080 is plenty"
             }
             Self::NotAPicture | Self::Damaged(_) => "save the picture again as JPEG or PNG",
@@ -129,6 +137,7 @@ pub(super) fn whole_jpeg(bytes: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
     let outline = jpeg::outline(bytes).ok_or(PictureError::NotAPicture)?;
     if let Some((width, height)) = outline.dimensions {
         check_dimensions(width, height)?;
+        check_passes(width, height, outline.kept)?;
     }
     // The decoder fills what is missing with grey and calls it a picture, so the end is looked for here.
     let Some(whole) = outline.length.and_then(|length| bytes.get(..length)) else {
@@ -181,6 +190,14 @@ pub(super) fn check_dimensions(width: u32, height: u32) -> Result<(), PictureErr
     let within =
         width <= SIDE_MAX && height <= SIDE_MAX && u64::from(width) * u64::from(height) <= PIXELS_MAX;
     if within { Ok(()) } else { Err(PictureError::TooLarge { width, height }) }
+}
+
+/// The decoder of JPEGs takes no limit of memory: it keeps two bytes a pixel of each component of a progressive picture beside
+/// the picture itself.
+fn check_passes(width: u32, height: u32, kept: u8) -> Result<(), PictureError> {
+    let each = if kept == 0 { 0 } else { 2 * u64::from(kept) + 3 };
+    let within = u64::from(width) * u64::from(height) * each <= DECODE_BYTES_MAX;
+    if within { Ok(()) } else { Err(PictureError::TooLargeForPasses { width, height }) }
 }
 
 /// Width and height of a PNG's IHDR, which stands first, 16 bytes in.
@@ -260,6 +277,26 @@ mod tests {
         assert!(check_dimensions(8_192, 4_882).is_ok());
         assert!(matches!(check_dimensions(8_192, 4_883), Err(PictureError::TooLarge { .. })));
         assert!(matches!(check_dimensions(8_193, 1), Err(PictureError::TooLarge { .. })));
+    }
+
+    #[test]
+    fn a_progressive_header_beyond_the_decoders_memory_is_refused_before_it_is_decoded() {
+        let mut jpeg = encoded(ImageFormat::Jpeg);
+        let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
+        // 8000x5000: 120 MB as a picture, and 240 MB more until the last pass.
+        jpeg[frame + 1] = 0xc2;
+        jpeg[frame + 5..frame + 9].copy_from_slice(&[0x13, 0x88, 0x1f, 0x40]);
+        for error in [
+            decode(&jpeg, Upright::AsStored).unwrap_err(),
+            crate::picture::ycc::Decoded::default().decode(&jpeg).unwrap_err(),
+        ] {
+            assert!(
+                matches!(error, PictureError::TooLargeForPasses { width: 8_000, height: 5_000 }),
+                "{error}"
+            );
+        }
+        assert!(check_passes(8_000, 5_000, 0).is_ok() && check_passes(8_000, 5_000, 1).is_ok());
+        assert!(check_passes(5_000, 4_000, 3).is_ok() && check_passes(5_000, 4_000, 4).is_err());
     }
 
     #[test]

@@ -17,7 +17,10 @@
 //! - `transport`, `link`, `resolver`, `json`, `token`, `body`, `multipart`, `archive`, `signature`: the parts they are made of.
 //! - [`services`]: the service's lists of what it can be asked about.
 //! - [`pace`]: when to look at a job again (pure). [`result`]: a result for people and programs. [`bench`]: the client measured alone.
+//!   `answers`: the client without the network, for tests/fuzz.
 
+#[doc(hidden)]
+pub mod answers;
 mod archive;
 pub mod bench;
 pub mod body;
