@@ -8,7 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::{Pixels, jpeg};
 
@@ -18,7 +18,7 @@ pub const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
 pub const SIDE_MAX: u32 = 8_192;
 /// Most pixels of a picture that is decoded.
 pub const PIXELS_MAX: u64 = 40_000_000;
-/// Most memory a decoder may ask for, in bytes: a picture of [`PIXELS_MAX`] in RGBA and some more.
+/// Most memory that decoding may take, in bytes, with the copies on the way: the service has 256 MB (`MemoryMax`).
 const DECODE_BYTES_MAX: u64 = 192 * 1024 * 1024;
 
 /// Why bytes are no picture for us.
@@ -50,9 +50,9 @@ pub enum PictureError {
         /// Rows.
         height: u32,
     },
-    /// A progressive JPEG whose passes cannot be kept within the decoder's memory.
-    #[error("claims {width}x{height} pixels in several passes, more than can be kept until the last")]
-    TooLargeForPasses {
+    /// Fewer pixels, but the way they are stored takes more memory: a progressive JPEG, a PNG with alpha, a picture to be turned.
+    #[error("claims {width}x{height} pixels, which take more than {} MiB to decode", DECODE_BYTES_MAX >> 20)]
+    TooMuchMemory {
         /// Pixels in a row.
         width: u32,
         /// Rows.
@@ -73,7 +73,7 @@ impl PictureError {
             Self::Unreadable(_) => "check the path and that the user latchd runs as may read it",
             Self::NotAFile => "name a JPEG or PNG file",
             Self::Empty | Self::Truncated => "copy the file again; it was probably not written to its end",
-            Self::TooManyBytes { .. } | Self::TooLarge { .. } | Self::TooLargeForPasses { .. } => {
+            Self::TooManyBytes { .. } | Self::TooLarge { .. } | Self::TooMuchMemory { .. } => {
                 "scale the picture down, 1920x1080 is plenty"
             }
             Self::NotAPicture | Self::Damaged(_) => "save the picture again as JPEG or PNG",
@@ -165,13 +165,17 @@ fn decode_as(bytes: &[u8], format: ImageFormat, upright: Upright) -> Result<Pixe
     let mut decoder = reader.into_decoder().map_err(damaged)?;
     let (width, height) = decoder.dimensions();
     check_dimensions(width, height)?;
-    if decoder.total_bytes() > DECODE_BYTES_MAX {
-        return Err(PictureError::TooLarge { width, height });
-    }
     let orientation = match upright {
         Upright::ByExif => decoder.orientation().unwrap_or(Orientation::NoTransforms),
         Upright::AsStored => Orientation::NoTransforms,
     };
+    // A picture is copied once more when it is turned, and when it has other samples than those that are kept.
+    let turned = if orientation == Orientation::NoTransforms { 0 } else { decoder.total_bytes() };
+    let kept = u64::from(width) * u64::from(height) * 3;
+    let converted = if decoder.color_type() == ColorType::Rgb8 { 0 } else { kept };
+    if decoder.total_bytes().saturating_add(turned.max(converted)) > DECODE_BYTES_MAX {
+        return Err(PictureError::TooMuchMemory { width, height });
+    }
     let mut decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
     decoded.apply_orientation(orientation);
     let rgb = decoded.into_rgb8();
@@ -197,7 +201,7 @@ pub(super) fn check_dimensions(width: u32, height: u32) -> Result<(), PictureErr
 fn check_passes(width: u32, height: u32, kept: u8) -> Result<(), PictureError> {
     let each = if kept == 0 { 0 } else { 2 * u64::from(kept) + 3 };
     let within = u64::from(width) * u64::from(height) * each <= DECODE_BYTES_MAX;
-    if within { Ok(()) } else { Err(PictureError::TooLargeForPasses { width, height }) }
+    if within { Ok(()) } else { Err(PictureError::TooMuchMemory { width, height }) }
 }
 
 /// Width and height of a PNG's IHDR, which stands first, 16 bytes in.
@@ -290,13 +294,25 @@ mod tests {
             decode(&jpeg, Upright::AsStored).unwrap_err(),
             crate::picture::ycc::Decoded::default().decode(&jpeg).unwrap_err(),
         ] {
-            assert!(
-                matches!(error, PictureError::TooLargeForPasses { width: 8_000, height: 5_000 }),
-                "{error}"
-            );
+            assert!(matches!(error, PictureError::TooMuchMemory { width: 8_000, height: 5_000 }), "{error}");
         }
         assert!(check_passes(8_000, 5_000, 0).is_ok() && check_passes(8_000, 5_000, 1).is_ok());
         assert!(check_passes(5_000, 4_000, 3).is_ok() && check_passes(5_000, 4_000, 4).is_err());
+    }
+
+    #[test]
+    fn a_png_with_alpha_that_would_be_copied_beyond_the_limit_is_refused() {
+        // 36 million pixels, for which the file needs but a line: 144 MB with alpha, and 108 MB more without.
+        let mut png = Cursor::new(Vec::new());
+        let picture = image::RgbaImage::new(6, 6);
+        picture.write_to(&mut png, ImageFormat::Png).unwrap();
+        let mut png = png.into_inner();
+        png[16..24].copy_from_slice(&[0, 0, 0x17, 0x70, 0, 0, 0x17, 0x70]);
+        let crc = crc32fast::hash(&png[12..29]).to_be_bytes();
+        png[29..33].copy_from_slice(&crc);
+        let error = decode(&png, Upright::AsStored).unwrap_err();
+        assert!(matches!(error, PictureError::TooMuchMemory { width: 6_000, height: 6_000 }), "{error}");
+        assert!(error.to_string().ends_with("more than 192 MiB to decode"), "{error}");
     }
 
     #[test]
