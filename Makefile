@@ -27,7 +27,7 @@ check: ## What test does, without the board: some minutes
 	@scripts/prerequisites.sh test
 	@scripts/test.sh fmt clippy lean shell units deny nextest doctest demo eyes sdk
 
-test: ## Format, lint, licences, all tests, the demo, the emulated board; ends with one line of counts
+test: ## Format, lint, licences, all tests, the demo, most of the emulated board; ends with one line of counts
 	@scripts/prerequisites.sh test
 	@scripts/test.sh
 

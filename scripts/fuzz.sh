@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Feeds latchd's decoders of outside bytes with inputs that grow by what they reach (libFuzzer), target by target; any stable
-# Rust will do. What was reached is kept in the user's cache and gone on from. Ends with a table, and with 1 when an input
+# Feeds latchd's decoders of outside bytes with inputs that grow by what they reach (libFuzzer), target by target; the stable
+# Rust that builds latchd will do. What was reached is kept in the user's cache and gone on from. Ends with a table, and with 1 when an input
 # crashed one: it names the file and the command that does it again.
 #
 # usage: fuzz.sh [TARGET…]     all of tests/fuzz/targets by default; T=60 seconds each
@@ -46,7 +46,7 @@ for target in "${targets[@]}"; do
     mkdir -p "$corpus" "$crashes"
     printf '\n== %s, %d s (%s)\n' "$target" "$seconds" "$log"
     begin=$SECONDS found=0
-    # Crashes of runs before are tried first: what was mended becomes a seed.
+    # Crashes of runs before are tried before anything new: what was mended becomes a seed.
     "$programs/$target" -max_total_time="$seconds" -max_len="$(longest "$target")" -timeout=20 -rss_limit_mb=1024 \
         -print_final_stats=1 -artifact_prefix="$crashes/" "$corpus" "$crashes" "tests/fuzz/seeds/$target" \
         >"$log" 2>&1 || found=1

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Runs every check of latchd, part by part, each timed; ends with a table and one line of counts.
+# Runs the checks of latchd, part by part, each timed; ends with a table and one line of counts.
 # A part that cannot run on this machine is skipped loudly and counted as skipped, never as passed.
 #
 # usage: test.sh [PART…]     parts: fmt clippy lean shell units deny nextest doctest demo eyes sdk board (all by default), cross (long)
@@ -120,7 +120,7 @@ cross() {
     scripts/cross.sh build arm64 armhf && scripts/cross.sh test arm64 armhf
 }
 
-# What a door must never get wrong, in some ten minutes; `make board` has every scenario.
+# Twelve of the scenarios, in some ten minutes; `make board` has them all.
 board() {
     debian_and_root || return
     scripts/board.sh power_on photograph face no_edge kills power_cuts wrong_clock full_disk environment plain_init doctor pulses

@@ -12,8 +12,6 @@ pub struct Outline {
     pub dimensions: Option<(u32, u32)>,
     /// The picture brings Huffman tables. Many USB cameras leave them out and mean the ones of T.81 annex K.
     pub huffman_tables: bool,
-    /// How many components are kept whole until the last pass: those of a progressive picture, of another none.
-    pub kept: u8,
 }
 
 /// Walks one JPEG that starts at the first byte; `None` when there is no start-of-image marker.
@@ -21,7 +19,7 @@ pub fn outline(bytes: &[u8]) -> Option<Outline> {
     if !bytes.starts_with(&[0xff, 0xd8]) {
         return None;
     }
-    let mut outline = Outline { length: None, dimensions: None, huffman_tables: false, kept: 0 };
+    let mut outline = Outline { length: None, dimensions: None, huffman_tables: false };
     let mut at = 2;
     while let Some((marker, after)) = next_marker(bytes, at) {
         at = after;
@@ -39,9 +37,6 @@ pub fn outline(bytes: &[u8]) -> Option<Outline> {
                 match marker {
                     0xc4 => outline.huffman_tables = true,
                     0xc0..=0xc3 | 0xc5..=0xc7 | 0xc9..=0xcb | 0xcd..=0xcf => {
-                        if outline.dimensions.is_none() && matches!(marker, 0xc2 | 0xc6 | 0xca | 0xce) {
-                            outline.kept = frame_components(segment).unwrap_or(0);
-                        }
                         outline.dimensions = outline.dimensions.or_else(|| frame_dimensions(segment));
                     }
                     _ => {}
@@ -101,10 +96,6 @@ fn segment(bytes: &[u8], at: usize) -> Option<&[u8]> {
 fn frame_dimensions(segment: &[u8]) -> Option<(u32, u32)> {
     let &[_, _, _precision, h1, h0, w1, w0, ..] = segment else { return None };
     Some((u32::from(u16::from_be_bytes([w1, w0])), u32::from(u16::from_be_bytes([h1, h0]))))
-}
-
-fn frame_components(segment: &[u8]) -> Option<u8> {
-    segment.get(7).copied()
 }
 
 #[cfg(test)]

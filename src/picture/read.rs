@@ -8,18 +8,20 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
 use image::metadata::Orientation;
-use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader};
+use image::{DynamicImage, ImageDecoder, ImageFormat, ImageReader};
 
 use super::{Pixels, jpeg};
 
 /// Largest file that is read, in bytes.
-pub const FILE_BYTES_MAX: u64 = 32 * 1024 * 1024;
+pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 /// Longest side of a picture that is decoded, in pixels.
 pub const SIDE_MAX: u32 = 8_192;
-/// Most pixels of a picture that is decoded.
-pub const PIXELS_MAX: u64 = 40_000_000;
-/// Most memory that decoding may take, in bytes, with the copies on the way: the service has 256 MB (`MemoryMax`).
-const DECODE_BYTES_MAX: u64 = 192 * 1024 * 1024;
+/// Most pixels of a picture that is decoded. The decoder of JPEGs knows no limit of memory, and keeps two bytes of each
+/// component of a pixel beside three of the picture when it comes in several scans; a PNG of 16 bits with alpha takes eight, and three
+/// more when it is converted. So no picture takes more than 11 bytes a pixel, 176 MB, where the service has 256 (`MemoryMax`).
+pub const PIXELS_MAX: u64 = 16_000_000;
+/// Most that the decoder of PNGs may ask for besides the picture, for what else is in the file.
+const CHUNKS_BYTES_MAX: u64 = 8 * 1024 * 1024;
 
 /// Why bytes are no picture for us.
 #[derive(Debug, thiserror::Error)]
@@ -50,14 +52,6 @@ pub enum PictureError {
         /// Rows.
         height: u32,
     },
-    /// Fewer pixels, but the way they are stored takes more memory: a progressive JPEG, a PNG with alpha, a picture to be turned.
-    #[error("claims {width}x{height} pixels, which take more than {} MiB to decode", DECODE_BYTES_MAX >> 20)]
-    TooMuchMemory {
-        /// Pixels in a row.
-        width: u32,
-        /// Rows.
-        height: u32,
-    },
     /// The data stop before the picture's end.
     #[error("is cut off before the picture's end")]
     Truncated,
@@ -73,7 +67,7 @@ impl PictureError {
             Self::Unreadable(_) => "check the path and that the user latchd runs as may read it",
             Self::NotAFile => "name a JPEG or PNG file",
             Self::Empty | Self::Truncated => "copy the file again; it was probably not written to its end",
-            Self::TooManyBytes { .. } | Self::TooLarge { .. } | Self::TooMuchMemory { .. } => {
+            Self::TooManyBytes { .. } | Self::TooLarge { .. } => {
                 "scale the picture down, 1920x1080 is plenty"
             }
             Self::NotAPicture | Self::Damaged(_) => "save the picture again as JPEG or PNG",
@@ -137,7 +131,6 @@ pub(super) fn whole_jpeg(bytes: &[u8]) -> Result<Cow<'_, [u8]>, PictureError> {
     let outline = jpeg::outline(bytes).ok_or(PictureError::NotAPicture)?;
     if let Some((width, height)) = outline.dimensions {
         check_dimensions(width, height)?;
-        check_passes(width, height, outline.kept)?;
     }
     // The decoder fills what is missing with grey and calls it a picture, so the end is looked for here.
     let Some(whole) = outline.length.and_then(|length| bytes.get(..length)) else {
@@ -159,7 +152,7 @@ fn decode_as(bytes: &[u8], format: ImageFormat, upright: Upright) -> Result<Pixe
     let mut limits = image::Limits::default();
     limits.max_image_width = Some(SIDE_MAX);
     limits.max_image_height = Some(SIDE_MAX);
-    limits.max_alloc = Some(DECODE_BYTES_MAX);
+    limits.max_alloc = Some(CHUNKS_BYTES_MAX);
     let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(damaged)?;
@@ -169,14 +162,9 @@ fn decode_as(bytes: &[u8], format: ImageFormat, upright: Upright) -> Result<Pixe
         Upright::ByExif => decoder.orientation().unwrap_or(Orientation::NoTransforms),
         Upright::AsStored => Orientation::NoTransforms,
     };
-    // A picture is copied once more when it is turned, and when it has other samples than those that are kept.
-    let turned = if orientation == Orientation::NoTransforms { 0 } else { decoder.total_bytes() };
-    let kept = u64::from(width) * u64::from(height) * 3;
-    let converted = if decoder.color_type() == ColorType::Rgb8 { 0 } else { kept };
-    if decoder.total_bytes().saturating_add(turned.max(converted)) > DECODE_BYTES_MAX {
-        return Err(PictureError::TooMuchMemory { width, height });
-    }
-    let mut decoded = DynamicImage::from_decoder(decoder).map_err(damaged)?;
+    // Wide samples go before the picture is turned, which copies it.
+    let rgb = DynamicImage::from_decoder(decoder).map_err(damaged)?.into_rgb8();
+    let mut decoded = DynamicImage::ImageRgb8(rgb);
     decoded.apply_orientation(orientation);
     let rgb = decoded.into_rgb8();
     Ok(Pixels { width: rgb.width(), height: rgb.height(), rgb: rgb.into_raw() })
@@ -194,14 +182,6 @@ pub(super) fn check_dimensions(width: u32, height: u32) -> Result<(), PictureErr
     let within =
         width <= SIDE_MAX && height <= SIDE_MAX && u64::from(width) * u64::from(height) <= PIXELS_MAX;
     if within { Ok(()) } else { Err(PictureError::TooLarge { width, height }) }
-}
-
-/// The decoder of JPEGs takes no limit of memory: it keeps two bytes a pixel of each component of a progressive picture beside
-/// the picture itself.
-fn check_passes(width: u32, height: u32, kept: u8) -> Result<(), PictureError> {
-    let each = if kept == 0 { 0 } else { 2 * u64::from(kept) + 3 };
-    let within = u64::from(width) * u64::from(height) * each <= DECODE_BYTES_MAX;
-    if within { Ok(()) } else { Err(PictureError::TooMuchMemory { width, height }) }
 }
 
 /// Width and height of a PNG's IHDR, which stands first, 16 bytes in.
@@ -278,41 +258,19 @@ mod tests {
 
     #[test]
     fn many_pixels_within_the_sides_are_refused_too() {
-        assert!(check_dimensions(8_192, 4_882).is_ok());
-        assert!(matches!(check_dimensions(8_192, 4_883), Err(PictureError::TooLarge { .. })));
+        assert!(check_dimensions(8_192, 1_953).is_ok());
+        assert!(matches!(check_dimensions(8_192, 1_954), Err(PictureError::TooLarge { .. })));
         assert!(matches!(check_dimensions(8_193, 1), Err(PictureError::TooLarge { .. })));
     }
 
     #[test]
-    fn a_progressive_header_beyond_the_decoders_memory_is_refused_before_it_is_decoded() {
-        let mut jpeg = encoded(ImageFormat::Jpeg);
-        let frame = jpeg.windows(2).position(|pair| pair == [0xff, 0xc0]).unwrap();
-        // 8000x5000: 120 MB as a picture, and 240 MB more until the last pass.
-        jpeg[frame + 1] = 0xc2;
-        jpeg[frame + 5..frame + 9].copy_from_slice(&[0x13, 0x88, 0x1f, 0x40]);
-        for error in [
-            decode(&jpeg, Upright::AsStored).unwrap_err(),
-            crate::picture::ycc::Decoded::default().decode(&jpeg).unwrap_err(),
-        ] {
-            assert!(matches!(error, PictureError::TooMuchMemory { width: 8_000, height: 5_000 }), "{error}");
-        }
-        assert!(check_passes(8_000, 5_000, 0).is_ok() && check_passes(8_000, 5_000, 1).is_ok());
-        assert!(check_passes(5_000, 4_000, 3).is_ok() && check_passes(5_000, 4_000, 4).is_err());
-    }
-
-    #[test]
-    fn a_png_with_alpha_that_would_be_copied_beyond_the_limit_is_refused() {
-        // 36 million pixels, for which the file needs but a line: 144 MB with alpha, and 108 MB more without.
+    fn the_largest_picture_of_the_widest_samples_is_decoded() {
         let mut png = Cursor::new(Vec::new());
-        let picture = image::RgbaImage::new(6, 6);
-        picture.write_to(&mut png, ImageFormat::Png).unwrap();
-        let mut png = png.into_inner();
-        png[16..24].copy_from_slice(&[0, 0, 0x17, 0x70, 0, 0, 0x17, 0x70]);
-        let crc = crc32fast::hash(&png[12..29]).to_be_bytes();
-        png[29..33].copy_from_slice(&crc);
-        let error = decode(&png, Upright::AsStored).unwrap_err();
-        assert!(matches!(error, PictureError::TooMuchMemory { width: 6_000, height: 6_000 }), "{error}");
-        assert!(error.to_string().ends_with("more than 192 MiB to decode"), "{error}");
+        image::ImageBuffer::<image::Rgba<u16>, _>::new(4_000, 4_000)
+            .write_to(&mut png, ImageFormat::Png)
+            .unwrap();
+        let pixels = decode(&png.into_inner(), Upright::AsStored).unwrap();
+        assert_eq!((pixels.width, pixels.height), (4_000, 4_000));
     }
 
     #[test]

@@ -28,6 +28,7 @@ class Lab:
         self.checks = []      # (scenario, name, passed, detail)
         self.notes = []       # measured things for the report: (scenario, text)
         self.scenario = ""
+        self.visits, self.repeated = 0, 0
         self.edges_before = 0
         self.seed = int(time.time())
         self._random = random.Random(self.seed)
@@ -125,23 +126,26 @@ class Lab:
         return ended(self.claim(user), seconds) if user else self.visit(seconds)[2:]
 
     def visit(self, seconds=180):
-        """An attempt of somebody new, and again of somebody new while the emulator was not given its time, up to twice:
+        """An attempt of somebody new, and again of somebody new while the guard missed the agent's heartbeat, up to twice:
         (user, talk, exit status, the last object)."""
-        for repeated in range(3):
+        self.visits += 1
+        for _ in range(3):
             user = self.person()
             talk = self.claim(user)
             status, last = ended(talk, seconds)
             if not self.disturbed(last):
                 break
-        if repeated:
-            self.note(f"{repeated} attempts repeated: the machine was busy, and the guard missed the agent's heartbeat")
         return user, talk, status, last
 
     def disturbed(self, last):
-        """Whether the guard took the agent for dead, and rightly dropped the arm of this attempt."""
+        """Whether the guard took the agent for dead, and rightly dropped the arm of this attempt; it is told and counted."""
         word = f"disarmed attempt={last.get('attempt')} cause=heartbeat-lost"
-        return last.get("outcome") == "lock_failed" and \
+        missed = last.get("outcome") == "lock_failed" and \
             self.board.ask(f"journalctl -b -o cat | grep -qF '{word}'")[0] == 0
+        if missed:
+            self.repeated += 1
+            self.note("the guard missed the agent's heartbeat: an attempt counts no more")
+        return missed
 
     def edge_or_end(self, talk, count):
         """Waits until the strike's line has changed `count` times, or the attempt is over without that; which it was."""

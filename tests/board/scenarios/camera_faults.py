@@ -20,8 +20,9 @@ FAULTS = [
     ("a fatal streaming error", "inject_fatal_streaming_error=1", None, True),
     ("disconnected", "disconnect=1", None, True),
 ]
-# An error may end the player as well: then nobody is before the camera any more.
-REASONS = ("camera_", "gave_up", "frozen", "no_face")
+REASONS = ("camera_", "gave_up", "frozen")
+# These may end the player as well: then nobody is before the camera any more.
+ENDS_PLAYER = ("a fatal streaming error", "disconnected")
 # The driver's output has buffers too: while it plays, the error would be its own.
 QUIET = "systemctl kill -s STOP board-camera.service"
 
@@ -70,7 +71,8 @@ def judge(lab, name, status, last):
         lab.note(f"{name}: got over within the attempt")
         return 1
     why = lab.reason(last)
-    lab.check(f"{name}: told so", status == 1 and why.startswith(REASONS), (status, why, last))
+    told = why.startswith(REASONS) or name in ENDS_PLAYER and why == "no_face"
+    lab.check(f"{name}: told so", status == 1 and told, (status, why, last))
     lab.note(f"{name}: {why}")
     return 0
 

@@ -26,6 +26,7 @@ def run(lab):
     status, last = lab.attempt()
     lab.check("granted", status == 0 and last.get("outcome") == "granted", (status, last))
     board.wait_for_edges(2)
+    lab.visits += 1
     for _ in range(3):
         talk = lab.claim(lab.person())
         if lab.edge_or_end(talk, 3) or not lab.disturbed(ended(talk)[1]):

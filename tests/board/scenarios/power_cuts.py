@@ -9,6 +9,7 @@ import time
 import product
 from board import wait_for
 from host import call
+from lab import ended
 
 NAME = "power_cuts"
 UNFINISHED = {"new", "sending", "accepted"}
@@ -60,9 +61,10 @@ def cut(lab, number, snapshot, jobs):
     service.start(product.scenario())  # it forgets who came: the same people come to each cut
     lab.fresh(snapshot)
     talk = lab.claim(LIVE)
+    opens = True
     if number % 3 == 1:
         # In the pulse, where an intent to unlock is open; there is none when the guard missed the agent's heartbeat.
-        lab.edge_or_end(talk, 1)
+        opens = lab.edge_or_end(talk, 1) or lab.disturbed(ended(talk)[1])
         moment = lab.between(0, product.PULSE_MS / 1000 - 0.2)
     else:
         moment = lab.between(0, 14)
@@ -97,6 +99,7 @@ def cut(lab, number, snapshot, jobs):
         ("the audit's chain is whole", verified.get("whole") is True, verified),
         ("no intent is left open", ends.count(INTENT) == ends.count(DONE) + ends.count(INTERRUPTED), ends),
         ("a cut pulse is recorded as interrupted", not high or ends[-1:] == [INTERRUPTED], ends),
+        ("who is cut off in the pulse was let in", opens, talk.lines[-1:]),
         ("one pulse at most before the cut", len(edges) <= 2, edges),
         ("no edge after the power is back", after == [], after),
         ("the file system is whole", again == "0", again),

@@ -1,5 +1,5 @@
-//! A camera's JPEG, or a picture that somebody hands in, to pixels: sizes agree with the bytes, and memory keeps to what the
-//! limits of `picture::read` allow, whatever the bytes claim.
+//! A camera's JPEG, or a picture that somebody hands in, to pixels: sizes agree with the bytes, and memory keeps within 16 bytes
+//! of each claimed pixel and a megabyte, or without the pixels where `picture::read` refuses them.
 #![no_main]
 
 #[path = "../heap.rs"]

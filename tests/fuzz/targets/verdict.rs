@@ -94,16 +94,6 @@ fn connected(api: Api, any_token: bool, said: Said) -> Client {
     client(settings, clock, Arc::new(NoChance), Box::new(answers)).expect("a client")
 }
 
-/// A value, anywhere in it, is this text.
-fn says(value: &Value, wanted: &str) -> bool {
-    match value {
-        Value::String(text) => text == wanted,
-        Value::Array(values) => values.iter().any(|value| says(value, wanted)),
-        Value::Object(fields) => fields.values().any(|value| says(value, wanted)),
-        _ => false,
-    }
-}
-
 /// The report would open the door: then the answer must say so in so many words.
 fn judge(api: Api, said: &Said, handle: &Handle, report: &Report) {
     let expected =
@@ -113,15 +103,21 @@ fn judge(api: Api, said: &Said, handle: &Handle, report: &Report) {
         return;
     }
     let body: Value = serde_json::from_slice(&said.body).expect("approved by what is no JSON");
-    let code = says(&body, "0820") || says(&body, "1220");
-    let worded = match api {
-        Api::V3 => said.http == 200 && says(&body, "clear"),
-        Api::V2 => code && says(&body, "approved"),
-        Api::V1 => code && says(&body, SIGNATURE) && body.get("job_success") == Some(&Value::Bool(true)),
+    let at = |path: &str| body.pointer(path).and_then(Value::as_str).unwrap_or_default();
+    let code = |path: &str| matches!(at(path), "0820" | "1220");
+    let yes = |path: &str| body.pointer(path) == Some(&Value::Bool(true));
+    let (worded, names) = match api {
+        Api::V3 => (said.http == 200 && at("/status") == "clear", ""),
+        Api::V2 => (at("/status") == "approved" && code("/code"), ""),
+        Api::V1 => {
+            let sure = yes("/job_success") && yes("/job_complete") && at("/signature") == SIGNATURE;
+            (sure && code("/result/ResultCode"), "/result/PartnerParams")
+        }
     };
     assert!(worded, "approved without the word: {body}");
     assert!((200..300).contains(&said.http), "approved by an error");
-    assert!(says(&body, USER) && says(&body, &handle.remote_job), "approved for another: {body}");
+    let named = (at(&format!("{names}/user_id")), at(&format!("{names}/job_id")));
+    assert_eq!(named, (USER, handle.remote_job.as_str()), "approved for another: {body}");
 }
 
 /// A failure is safe to print: one short line without what was sent.
