@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
-# Feeds latchd's decoders of outside bytes with inputs that grow by what they reach (libFuzzer), target by target; the stable
-# Rust that builds latchd will do. What was reached is kept in the user's cache and gone on from. Ends with a table, and with 1 when an input
-# crashed one: it names the file and the command that does it again.
+# Feeds latchd's decoders of outside bytes with inputs that grow by what they reach (libFuzzer), target by target; the
+# stable Rust that builds latchd will do. What was reached is kept in the user's cache and gone on from. Ends with a table,
+# and with 1 when an input crashed one: it names the file and the command that does it again.
 #
 # usage: fuzz.sh [TARGET…]     all of tests/fuzz/targets by default; T=60 seconds each
 

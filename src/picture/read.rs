@@ -18,7 +18,8 @@ pub const FILE_BYTES_MAX: u64 = 16 * 1024 * 1024;
 pub const SIDE_MAX: u32 = 8_192;
 /// Most pixels of a picture that is decoded. The decoder of JPEGs knows no limit of memory, and keeps two bytes of each
 /// component of a pixel beside three of the picture when it comes in several scans; a PNG of 16 bits with alpha takes eight, and three
-/// more when it is converted. So no picture takes more than 11 bytes a pixel, 176 MB, where the service has 256 (`MemoryMax`).
+/// more when it is converted. So, by the decoders' sources, none takes more than 11 bytes a pixel, 176 MB, beside its file; the service
+/// has 256 (`MemoryMax`).
 pub const PIXELS_MAX: u64 = 16_000_000;
 /// Most that the decoder of PNGs may ask for besides the picture, for what else is in the file.
 const CHUNKS_BYTES_MAX: u64 = 8 * 1024 * 1024;

@@ -96,7 +96,7 @@ class Lab:
         self.service.online()
 
     def gives_up_after(self, ms):
-        """The burst's time, which is 45 s on this board, is another."""
+        """A burst has so many milliseconds, where this board has 45,000."""
         config = "/etc/latchd/latchd.toml"
         self.board.run(f"sed -i 's/^give_up_ms = .*/give_up_ms = {ms}/' {config} && systemctl reload latchd.service")
         wait_for("the new configuration", 60, lambda: self.ready() and

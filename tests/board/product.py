@@ -43,7 +43,7 @@ fps = {pictures.FPS}
 
 [capture]
 liveness_count = 6
-# A look takes this emulated processor a third of a second, and a burst five to ten.
+# A look takes this emulated processor a quarter to half a second, and a burst some five.
 give_up_ms = 45000
 
 [door]

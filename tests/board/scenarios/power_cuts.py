@@ -64,6 +64,7 @@ def cut(lab, number, snapshot, jobs):
     opens = True
     if number % 3 == 1:
         # In the pulse, where an intent to unlock is open; there is none when the guard missed the agent's heartbeat.
+        lab.visits += 1
         opens = lab.edge_or_end(talk, 1) or lab.disturbed(ended(talk)[1])
         moment = lab.between(0, product.PULSE_MS / 1000 - 0.2)
     else:
